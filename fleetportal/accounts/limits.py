@@ -1,0 +1,51 @@
+"""The login limiter. Its memory is the database, so no restart and no flush resets it."""
+
+from __future__ import annotations
+
+import ipaddress
+from datetime import timedelta
+
+from django.contrib.auth import authenticate
+from django.http import HttpRequest
+from django.utils import timezone
+
+from fleetportal.accounts.models import LoginFailure, User
+from fleetportal.kit.errors import Refused
+
+WINDOW = timedelta(minutes=15)
+PER_ACCOUNT = 10
+PER_NETWORK = 100
+
+
+class TooManyTries(Refused):
+    type = "too-many-tries"
+    status = 429
+    title = "Too many tries"
+
+
+def login_try(*, request: HttpRequest, username: str, password: str) -> User | None:
+    """Check a password within the limits. None: wrong. Raises TooManyTries."""
+    account, network = username[:150].casefold(), network_of(request)
+    since = timezone.now() - WINDOW
+    recent = LoginFailure.objects.filter(at__gt=since)
+    if (
+        recent.filter(account=account).count() >= PER_ACCOUNT
+        or recent.filter(network=network).count() >= PER_NETWORK
+    ):
+        raise TooManyTries("Too many wrong passwords.", remedy="Try again in 15 minutes.")
+    user = authenticate(request, username=username, password=password)
+    if isinstance(user, User):
+        return user
+    LoginFailure.objects.create(account=account, network=network, at=timezone.now())
+    return None
+
+
+def network_of(request: HttpRequest) -> str:
+    """The caller's address, an IPv6 one cut to its /64. Forwarded headers are not trusted."""
+    try:
+        address = ipaddress.ip_address(request.META.get("REMOTE_ADDR") or "0.0.0.0")  # noqa: S104
+    except ValueError:
+        return "unknown"
+    if address.version == 6:
+        return str(ipaddress.ip_network(f"{address}/64", strict=False).network_address)
+    return str(address)

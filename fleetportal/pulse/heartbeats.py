@@ -1,0 +1,24 @@
+"""Signs of life, and what their absence means."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.utils import timezone
+
+from fleetportal.pulse.models import Heartbeat
+
+ALIVE_FOR = timedelta(seconds=30)
+
+
+def beat(kind: str, name: str) -> None:
+    Heartbeat.objects.update_or_create(kind=kind, name=name, defaults={"at": timezone.now()})
+
+
+def alive(kind: str) -> bool:
+    """Whether any process of this kind has given a sign within ALIVE_FOR."""
+    return Heartbeat.objects.filter(kind=kind, at__gt=timezone.now() - ALIVE_FOR).exists()
+
+
+def forget_old() -> int:
+    return Heartbeat.objects.filter(at__lt=timezone.now() - timedelta(days=1)).delete()[0]

@@ -1,0 +1,58 @@
+"""Taking and giving back a row. Conditional UPDATEs only, so that SQLite and PostgreSQL agree."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from datetime import datetime, timedelta
+
+from django.db import IntegrityError
+from django.db.models import F, Q
+from django.utils import timezone
+
+from fleetportal.pulse.models import Lease, Leased
+
+
+def me() -> str:
+    """This thread's name as a holder."""
+    return f"{socket.gethostname()}:{os.getpid()}:{threading.get_ident()}"
+
+
+def claim(row: Leased, *, seconds: float) -> bool:
+    """Take the row for `seconds`. True when it is ours; `row.lease_token` is then the new fence."""
+    now = timezone.now()
+    free = Q(lease_expires_at__isnull=True) | Q(lease_expires_at__lt=now)
+    rows = type(row)._base_manager.filter(free, pk=row.pk, lease_token=row.lease_token)
+    taken = rows.update(
+        lease_holder=me(),
+        lease_token=F("lease_token") + 1,
+        lease_expires_at=now + timedelta(seconds=seconds),
+    )
+    if taken:
+        row.lease_token += 1
+    return bool(taken)
+
+
+def release(row: Leased, *, not_before: datetime | None) -> bool:
+    """Give the row back, due again at `not_before` (None: when rung). False when the fence moved on."""
+    rows = type(row)._base_manager.filter(pk=row.pk, lease_token=row.lease_token)
+    return bool(rows.update(lease_holder="", lease_expires_at=None, not_before=not_before))
+
+
+def hold(name: str, *, seconds: float) -> int | None:
+    """Take or extend the named lease. The fencing token, or None when another process has it."""
+    now, holder = timezone.now(), me()
+    until = now + timedelta(seconds=seconds)
+    if Lease.objects.filter(name=name, holder=holder, expires_at__gt=now).update(expires_at=until):
+        return Lease.objects.values_list("token", flat=True).get(name=name)
+    free = Lease.objects.filter(name=name, expires_at__lt=now)
+    if free.update(holder=holder, token=F("token") + 1, expires_at=until):
+        return Lease.objects.values_list("token", flat=True).get(name=name)
+    if Lease.objects.filter(name=name).exists():
+        return None
+    try:
+        Lease.objects.create(name=name, holder=holder, token=1, expires_at=until)
+    except IntegrityError:
+        return None
+    return 1

@@ -1,0 +1,56 @@
+"""What the frame of every page needs: navigation, who is signed in, banners."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+
+from fleetportal.pulse import heartbeats
+
+NAV = (
+    ("Fleet", "fleet"),
+    ("Deployments", "deployments"),
+    ("Catalog", "catalog"),
+    ("Rollouts", "rollouts"),
+    ("Approvals", "approvals"),
+    ("Clusters", "clusters"),
+    ("Audit", "audit"),
+)
+Counter = Callable[[Any], int]
+counters: dict[str, Counter] = {}  # url name -> number beside it; apps add theirs at start-up
+
+
+def shell(request: HttpRequest) -> dict[str, Any]:
+    """Context for base.html; empty for people who are not signed in and for htmx parts."""
+    principal = getattr(request, "principal", None)
+    if principal is None or getattr(request, "htmx", False):
+        return {"demo": settings.DEMO}
+    return {
+        "demo": settings.DEMO,
+        "principal": principal,
+        "nav": [_entry(request, principal, label, name) for label, name in NAV if _exists(name)],
+        "engine_silent": not (heartbeats.alive("worker") or heartbeats.alive("ticker")),
+    }
+
+
+def _entry(request: HttpRequest, principal: Any, label: str, name: str) -> dict[str, Any]:
+    url = reverse(name)
+    counter = counters.get(name)
+    return {
+        "label": label,
+        "url": url,
+        "active": request.path.startswith(url),
+        "count": counter(principal) if counter else 0,
+    }
+
+
+def _exists(name: str) -> bool:
+    try:
+        reverse(name)
+    except NoReverseMatch:
+        return False
+    return True
