@@ -1,0 +1,42 @@
+"""Which rows a principal sees, and which are due."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from django.db import models
+from django.db.models import Q
+
+from clusters.states import CHECK
+
+if TYPE_CHECKING:
+    from clusters.models import Check, Cluster
+    from fleetportal.accounts.principal import Principal
+
+
+class ClusterQuerySet(models.QuerySet["Cluster"]):
+    def visible_to(self, principal: Principal) -> ClusterQuerySet:
+        """Clusters are global: everybody signed in sees those open to all or granted to a team of theirs."""
+        if principal.sees_all:
+            return self
+        granted = Q(open_to_all=True) | Q(grants__team_id__in=principal.team_ids)
+        return self.filter(granted).distinct()
+
+    def managed(self) -> ClusterQuerySet:
+        """Those that the portal still talks to."""
+        return self.exclude(state="retired")
+
+
+class CheckQuerySet(models.QuerySet["Check"]):
+    def visible_to(self, principal: Principal) -> CheckQuerySet:
+        if principal.sees_all:
+            return self
+        own = Q(team_id__in=principal.team_ids) | Q(requested_by=principal.user, team=None)
+        return self.filter(own)
+
+    def due(self, now: datetime) -> CheckQuerySet:
+        """Unanswered checks that nobody works on."""
+        free = Q(lease_expires_at__isnull=True) | Q(lease_expires_at__lt=now)
+        ready = Q(not_before__isnull=True) | Q(not_before__lte=now)
+        return self.filter(free, ready, state__in=sorted(CHECK.active))

@@ -1,0 +1,11 @@
+"""Lists: `page`, `page_size`, `count`, `results`."""
+
+from __future__ import annotations
+
+from rest_framework.pagination import PageNumberPagination
+
+
+class Page(PageNumberPagination):
+    page_size = 50
+    page_size_query_param = "page_size"
+    max_page_size = 200

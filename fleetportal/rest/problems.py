@@ -1,0 +1,107 @@
+"""Every API error is an RFC 9457 problem document with a stable `type`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any
+
+from django.http import Http404
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.views import set_rollback
+
+from fleetportal.kit.errors import Invalid, PortalError
+
+MEDIA_TYPE = "application/problem+json"
+
+TYPES = {
+    400: "bad-request",
+    401: "not-authenticated",
+    403: "forbidden",
+    404: "not-found",
+    405: "method-not-allowed",
+    406: "not-acceptable",
+    415: "unsupported-media-type",
+    429: "too-many-requests",
+}
+
+
+def handle(error: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF's exception handler. None lets an unexpected error become a plain 500 problem."""
+    if isinstance(error, PortalError):
+        set_rollback()
+        return portal_problem(error)
+    if isinstance(error, Http404):
+        error = exceptions.NotFound()
+    if isinstance(error, exceptions.ValidationError):
+        return problem(
+            422,
+            type_="invalid",
+            title="Check the named fields",
+            errors=list(_flatten(error.detail)),
+        )
+    if isinstance(error, exceptions.APIException):
+        headers = {"WWW-Authenticate": error.auth_header} if getattr(error, "auth_header", "") else {}
+        status = error.status_code
+        return problem(
+            status,
+            type_=TYPES.get(status, "error"),
+            title=HTTPStatus(status).phrase,
+            detail=str(error.detail),
+            headers=headers,
+        )
+    return None
+
+
+def portal_problem(error: PortalError) -> Response:
+    errors = None
+    if isinstance(error, Invalid):
+        errors = [
+            {"field": p.field, "message": p.message, "remedy": p.remedy} for p in error.problems
+        ]
+    return problem(
+        error.status,
+        type_=error.type,
+        title=error.title,
+        detail=error.message,
+        remedy=error.remedy,
+        errors=errors,
+    )
+
+
+def problem(
+    status: int,
+    *,
+    type_: str,
+    title: str,
+    detail: str = "",
+    remedy: str = "",
+    errors: list[dict[str, str]] | None = None,
+    headers: dict[str, str] | None = None,
+) -> Response:
+    """A problem document. `errors` names the fields: [{field, message, remedy}]."""
+    body: dict[str, Any] = {"type": type_, "title": title, "status": status}
+    if detail:
+        body["detail"] = detail
+    if remedy:
+        body["remedy"] = remedy
+    if errors is not None:
+        body["errors"] = errors
+    return Response(body, status=status, headers=headers, content_type=MEDIA_TYPE)
+
+
+def _flatten(detail: Any, path: str = "") -> Iterator[dict[str, str]]:
+    """DRF's nested errors as rows with a dotted field path."""
+    if isinstance(detail, dict):
+        for key, value in detail.items():
+            name = "" if key == "non_field_errors" else str(key)
+            yield from _flatten(value, ".".join(filter(None, (path, name))))
+    elif isinstance(detail, list) and any(isinstance(item, dict | list) for item in detail):
+        for index, item in enumerate(detail):
+            yield from _flatten(item, f"{path}[{index}]")
+    elif isinstance(detail, list):
+        for item in detail:
+            yield {"field": path, "message": str(item), "remedy": ""}
+    else:
+        yield {"field": path, "message": str(detail), "remedy": ""}
