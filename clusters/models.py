@@ -53,8 +53,8 @@ class Cluster(Leased):
 
     # What the collector saw last. Totals are GPUs; None is unknown and never 0.
     observed_at = models.DateTimeField(null=True, blank=True)
-    inventory = models.JSONField(default=dict, blank=True)  # {"nodes": [...], "pools": [...]}
-    inventory_hash = models.CharField(max_length=64, blank=True)
+    pools_packed = models.BinaryField(default=b"")  # selectors.facts: tuple[PoolFacts, ...]
+    nodes_packed = models.BinaryField(default=b"")  # selectors.facts: tuple[NodeFacts, ...]
     gpus_physical = models.PositiveIntegerField(null=True, blank=True)
     gpus_allocatable = models.PositiveIntegerField(null=True, blank=True)
     gpus_used = models.PositiveIntegerField(null=True, blank=True)
@@ -115,10 +115,9 @@ class Quota(models.Model):
 
 
 class Pool(models.Model):
-    """GPUs of one model and node shape in one cluster, as last observed (engine.types.PoolFacts).
+    """What claims hold on to: one row for each pool key of a cluster (facts: Cluster.pools_packed).
 
-    Written only by the collector's service; rows keep their id while their key lives, since
-    claims point here.
+    Written only when an inventory is stored; a row keeps its id while its key lives.
     """
 
     cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="pools")
@@ -126,7 +125,6 @@ class Pool(models.Model):
     kind = models.CharField(max_length=14)  # existing | provisionable
     gpu_model = models.CharField(max_length=80)
     instance_type = models.CharField(max_length=80, blank=True)
-    facts = models.JSONField()  # engine.types.PoolFacts
     slots = models.PositiveIntegerField()  # whole nodes that claims may count on: free or quota
     gone_at = models.DateTimeField(null=True, blank=True)
 
@@ -196,12 +194,12 @@ class Check(Leased):
         constraints = [CHECK.constraint("check_state")]
         indexes = [
             models.Index(  # the ticker's "which checks wait"
-                fields=["created_at"], condition=Q(state__in=["pending", "running"]), name="check_open"
+                fields=["created_at"],
+                condition=Q(state__in=["pending", "running"]),
+                name="check_open",
             ),
             models.Index(fields=["kind", "subject_id", "-created_at"], name="check_subject"),
         ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.id}"
-
-
