@@ -59,11 +59,14 @@ class NodeFacts:
     taints: tuple[Taint, ...] = ()
     # pods that hold GPUs here: (namespace/name, GPUs, KAITO workspace or "")
     holders: tuple[tuple[str, int, str], ...] = ()
+    sharing: str = "none"  # none | time-slicing | mps | hami | mig
+    workspace: str = ""  # KAITO workspace that this node was made for; others cannot use it
+    blocked: str = ""  # why it takes no KAITO pods although ready and not cordoned; "" if it does
 
     @property
     def free(self) -> int:
         """GPUs a new pod could get now: 0 on a node that takes no pods."""
-        if not self.ready or self.cordoned:
+        if not self.ready or self.cordoned or self.blocked:
             return 0
         return max(0, self.allocatable - self.used)
 
