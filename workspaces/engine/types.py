@@ -26,6 +26,9 @@ class ModelSpec:
     quantization: str = ""
     runtimes: tuple[str, ...] = ("vllm",)
     min_compute_capability: float | None = None
+    kv_heads: int | None = None  # None: unknown, taken as divisible over every GPU
+    hybrid: str = ""  # "" | mamba | linear | sliding: layers that keep no full KV cache
+    loaded_weights_gib: float | None = None  # what is loaded when the repository ships duplicates
 
 
 @dataclass(frozen=True, slots=True)
