@@ -1,0 +1,1 @@
+"""Writes of the clusters app: registration, observation, checks, cordon."""

@@ -1,0 +1,99 @@
+"""Questions to clusters: asked by a request, answered by a worker, read again by the page."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from django.db import close_old_connections, transaction
+from django.utils import timezone
+
+from clusters.models import Check, Cluster
+from clusters.states import CHECK
+from fleetportal.accounts.models import Team
+from fleetportal.accounts.principal import Principal
+from fleetportal.kit.doorbell import ring
+from fleetportal.kit.errors import PortalError, Temporary
+from fleetportal.kit.states import move
+from fleetportal.pulse import leases
+
+Answer = dict[str, Any]
+LEASE = 60.0  # seconds; the task's own time limit
+TRIES = 3
+KEEP = timedelta(days=7)
+
+
+def check_request(
+    *,
+    kind: str,
+    cluster: Cluster | None = None,
+    principal: Principal | None = None,
+    team: Team | None = None,
+    subject_id: object = "",
+    request: Answer | None = None,
+) -> Check:
+    """Ask. `kind` names the task that answers."""
+    with transaction.atomic():
+        check = Check.objects.create(
+            kind=kind,
+            cluster=cluster,
+            team=team,
+            subject_id=str(subject_id),
+            request=request or {},
+            requested_by=principal.user if principal else None,
+        )
+        ring(kind, check.pk)
+    return check
+
+
+def check_wait(check: Check, *, seconds: float = 3.0) -> Check:
+    """Give a worker a moment, so that most answers are on the page that asked. Reads only."""
+    deadline = time.monotonic() + seconds
+    pause = 0.02
+    while check.state in CHECK.active and time.monotonic() < deadline:
+        time.sleep(pause)
+        pause = min(0.2, pause * 1.5)
+        check.refresh_from_db()
+    return check
+
+
+def check_run(pk: str, answer: Callable[[Check], Answer]) -> None:
+    """Answer one check under a lease. A Temporary error is tried TRIES times, others end it."""
+    check = Check.objects.select_related("cluster").filter(pk=pk).first()
+    if check is None or check.state not in CHECK.active or not leases.claim(check, seconds=LEASE):
+        return
+    if check.state == "pending":
+        _to(check, "running", attempts=check.attempts + 1)
+    try:
+        result = answer(check)
+    except Temporary as error:
+        _later(check, error)
+    except PortalError as error:
+        _to(check, "failed", result=_failure(error), finished_at=timezone.now())
+    else:
+        _to(check, "done", result=result, finished_at=timezone.now())
+
+
+def checks_prune() -> int:
+    """Forget old answers."""
+    close_old_connections()
+    old = Check.objects.filter(created_at__lt=timezone.now() - KEEP, state__in=CHECK.terminal)
+    return old.delete()[0]
+
+
+def _later(check: Check, error: Temporary) -> None:
+    if check.attempts >= TRIES:
+        _to(check, "failed", result=_failure(error), finished_at=timezone.now())
+        return
+    _to(check, "pending", result=_failure(error))
+    leases.release(check, not_before=timezone.now() + timedelta(seconds=error.delay or 1))
+
+
+def _to(check: Check, state: str, **fields: Any) -> None:
+    move(check, state, machine=CHECK, expect={"lease_token": check.lease_token}, **fields)
+
+
+def _failure(error: PortalError) -> Answer:
+    return {"error": error.message, "remedy": error.remedy, "type": error.type}

@@ -1,0 +1,44 @@
+"""From a stored cluster to a gateway. The only place where a credential is opened."""
+
+from __future__ import annotations
+
+import orjson
+from django.conf import settings
+
+from clusters.gateway import Connection, Gateway, gateway_for
+from clusters.models import Cluster
+from fleetportal.kit import net
+from fleetportal.kit.crypto import Unreadable, keyring
+from fleetportal.kit.errors import Permanent
+
+
+def connection_of(cluster: Cluster) -> Connection:
+    """How to reach the cluster, its address checked now. Raises AddressRefused, Permanent."""
+    net.endpoint(cluster.server, allow_loopback=settings.ALLOW_LOOPBACK_CLUSTERS)
+    try:
+        secret = orjson.loads(
+            keyring().open(
+                cluster.credential_sealed,
+                table="clusters_cluster",
+                pk=cluster.pk,
+                field="credential",
+            )
+        )
+    except Unreadable as error:
+        raise Permanent(
+            f"The credential of {cluster.name} cannot be opened: {error}.",
+            remedy="Check FLEETPORTAL_KEYS, or give the credential again.",
+        ) from error
+    return Connection(
+        cluster_id=str(cluster.pk),
+        credential_version=cluster.credential_version,
+        server=cluster.server,
+        ca_pem=cluster.ca_pem,
+        tls_server_name=cluster.tls_server_name or None,
+        **secret,
+    )
+
+
+def gateway_of(cluster: Cluster) -> Gateway:
+    """The pooled gateway of this process for the cluster."""
+    return gateway_for(connection_of(cluster))

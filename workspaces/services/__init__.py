@@ -1,0 +1,1 @@
+"""Writes of the workspaces app: catalog, plans, claims, delivery of one workspace, secrets."""
