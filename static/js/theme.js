@@ -1,0 +1,30 @@
+/* Runs before first paint: auto | light | dark, remembered per browser; marks that scripts run. */
+(() => {
+  const root = document.documentElement;
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  const wanted = () => {
+    try {
+      return localStorage.getItem("theme") || "auto";
+    } catch {
+      return "auto";
+    }
+  };
+  const apply = () => {
+    const choice = wanted();
+    const dark = choice === "dark" || (choice === "auto" && system.matches);
+    root.dataset.bsTheme = dark ? "dark" : "light";
+    root.dataset.theme = choice;
+    document.dispatchEvent(new CustomEvent("fleet:theme"));
+  };
+  root.classList.add("js");
+  system.addEventListener("change", apply);
+  window.fleetTheme = (choice) => {
+    try {
+      localStorage.setItem("theme", choice);
+    } catch {
+      /* private window: the choice lasts for this page */
+    }
+    apply();
+  };
+  apply();
+})();
