@@ -137,7 +137,7 @@ def shape_from_label(
 
 
 def shape_of_pool(pool: PoolFacts) -> Shape | None:
-    """The node shape KAITO will size this pool with; None when the memory is unknown.
+    """The node shape KAITO will size this pool with; None when it has no memory that is known.
 
     Nodes that KAITO creates are sized from the table even while some of them exist and report
     less; existing nodes are sized from their labels.
@@ -145,6 +145,8 @@ def shape_of_pool(pool: PoolFacts) -> Shape | None:
     if pool.kind is PoolKind.PROVISIONABLE:
         return shape_for(pool.instance_type)
     if pool.gpu_memory_mib is None or pool.gpus_per_node < 1:
+        return None
+    if reported_gib(pool.gpu_memory_mib) < 1:
         return None
     return shape_from_label(
         pool.gpus_per_node, pool.gpu_memory_mib, pool.gpu_model, pool.instance_type
