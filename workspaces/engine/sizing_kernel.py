@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +63,7 @@ def largest_context_for(model: ModelSpec, pools: PoolTable, nodes: Int64) -> Int
     return np.where(nodes > 0, np.minimum(longest, model.context_limit), REFUSED)
 
 
+@lru_cache(maxsize=4096)  # a fleet has few distinct shapes and versions
 def _fixed(shape: Shape, kaito: str) -> int:
     rules, _ = rules_for(kaito)
     a10 = is_a10(shape.gpu_model)

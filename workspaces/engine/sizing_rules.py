@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 Version = tuple[int, int, int]
 
@@ -50,6 +51,7 @@ TABLE: tuple[tuple[Version, Rules], ...] = (
 )
 
 
+@lru_cache(maxsize=256)
 def rules_for(kaito: str) -> tuple[Rules, str]:
     """The newest row not newer than `kaito`, and the assumption made, in words ("": none).
 
@@ -84,6 +86,7 @@ def parse_version(text: str) -> Version | None:
     return int(match[1]), int(match[2]), int(match[3] or 0)
 
 
+@lru_cache(maxsize=1024)
 def is_a10(gpu_model: str) -> bool:
     """Whether the card is an NVIDIA A10, as a SKU table or a node label spells it; A10G is not."""
     return "A10" in re.split(r"[^A-Z0-9]+", gpu_model.upper())
