@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from fleetsim import lifecycle, writes
+from fleetsim import lifecycle, rules, writes
+from fleetsim.access import PORTAL_RULES, Rule, User
 from fleetsim.errors import ApiError
 from fleetsim.kinds import BUILTIN, Kind, kinds_of_crd
 from fleetsim.selectors import label_matcher
@@ -24,6 +25,7 @@ Operation = Literal["CREATE", "UPDATE", "DELETE"]
 Admission = Callable[["ClusterStore", Operation, Obj | None, Obj | None, str], None]
 Watched = tuple[str, str, Obj]
 FIRST_RV = 1000
+PORTAL_NAMESPACE = "fleetportal-system"
 SYSTEM_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
 
 
@@ -82,10 +84,10 @@ class Fleet:
             raise ApiError(409, f'cluster "{name}" already exists', "AlreadyExists")
         cluster = ClusterStore(self, name)
         self.clusters[name] = cluster
-        for namespace in SYSTEM_NAMESPACES:
-            cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+        for namespace in (*SYSTEM_NAMESPACES, PORTAL_NAMESPACE):
+            cluster.seed({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
         for crd in crds:
-            cluster.create(crd)
+            cluster.seed({**crd, "metadata": dict(crd["metadata"])})
         for callback in self.on_new_cluster:
             callback(cluster)
         return cluster
@@ -121,6 +123,11 @@ class ClusterStore:
         self.rng = fleet.rng(f"cluster/{name}")
         self.rv = FIRST_RV
         self.kinds: dict[str, Kind] = {kind.kind: kind for kind in BUILTIN}
+        self.routes = {(kind.group, kind.version, kind.plural): kind for kind in BUILTIN}
+        self.users: dict[str, User] = {}
+        """Who may do what, by bearer token."""
+        self.portal_rules: tuple[Rule, ...] = PORTAL_RULES
+        """What the portal's service account may do (its token is made when the cluster is published)."""
         self.tables: dict[str, Table] = {}
         self.dependents: dict[str, set[tuple[str, str, str]]] = {}
         """Owner uid -> (kind, namespace, name) of the objects that name it in ownerReferences."""
@@ -185,13 +192,16 @@ class ClusterStore:
         """Serve (or serve anew) the kinds of a CRD. The storage version wins where there are several."""
         for kind in kinds_of_crd(crd):
             self.kinds[kind.kind] = kind
+            self.routes[kind.group, kind.version, kind.plural] = kind
             if kind.kind in self.tables:
                 self.tables[kind.kind].kind = kind
 
     def drop_crd(self, crd: Obj) -> None:
         """Stop serving a CRD's kind and forget its objects; open watches end."""
         name = crd["spec"]["names"]["kind"]
-        self.kinds.pop(name, None)
+        kind = self.kinds.pop(name, None)
+        if kind is not None:
+            self.routes.pop((kind.group, kind.version, kind.plural), None)
         table = self.tables.pop(name, None)
         if table is not None:
             table.hang_up()
@@ -274,6 +284,8 @@ class ClusterStore:
         """
         kind = self._kind_of(obj)
         meta = obj["metadata"]
+        if kind.kind in ("Namespace", "CustomResourceDefinition"):
+            rules.on_create(self, kind, obj)
         meta.setdefault("uid", self.new_uid())
         meta.setdefault("creationTimestamp", self.fleet.clock.stamp())
         if kind.generation:

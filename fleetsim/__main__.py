@@ -1,0 +1,33 @@
+"""`python -m fleetsim`: serve a simulated fleet until SIGTERM."""
+
+import argparse
+import asyncio
+import signal
+from pathlib import Path
+
+from fleetsim.server import Settings, serve
+
+
+def parse(argv: list[str] | None = None) -> Settings:
+    """Settings from the command line."""
+    parser = argparse.ArgumentParser(prog="fleetsim", description=__doc__)
+    parser.add_argument("--port", type=int, default=0, help="0 picks a free port")
+    parser.add_argument("--state-dir", type=Path, required=True, help="certificate, log, ready.json")
+    parser.add_argument("--scenario", default="story", choices=["story", "empty"])
+    parser.add_argument("--clusters", type=int, default=0, help="how many; 0 is the scenario's own")
+    parser.add_argument("--speed", type=float, default=20.0, help="divides durations of actors")
+    parser.add_argument("--seed", type=int, default=1, help="makes names, uids and choices repeatable")
+    args = parser.parse_args(argv)
+    return Settings(
+        args.state_dir.resolve(), args.port, args.scenario, args.clusters, args.speed, args.seed
+    )
+
+
+def main() -> None:
+    """Entry point. A signal before the server listens ends the process as well."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    asyncio.run(serve(parse()))
+
+
+if __name__ == "__main__":
+    main()
