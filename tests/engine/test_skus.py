@@ -6,11 +6,12 @@ from datetime import date
 
 import pytest
 
+from clusters.engine import prices
+from clusters.engine.prices import Price, PriceError
+from clusters.engine.skus import SKUS, find
 from clusters.engine.types import PoolFacts, PoolKind
-from workspaces.catalog import load_prices
-from workspaces.engine import prices
-from workspaces.engine.prices import Price, PriceError
-from workspaces.engine.skus import SKUS, find, reported_gib, shape_for, shape_of_pool
+from clusters.pricing import load_prices
+from workspaces.engine.skus import reported_gib, shape_for, shape_of_pool
 from workspaces.engine.types import GIB
 
 

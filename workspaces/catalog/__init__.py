@@ -1,7 +1,7 @@
-"""The shipped catalog: model facts and list prices as YAML files, and the code that reads them.
+"""The shipped catalog: model facts as YAML files, and the code that reads them.
 
-The files are data to be edited by people; what they mean is decided by `workspaces.engine.catalog`
-and `workspaces.engine.prices`. Nothing here is written at run time.
+The files are data to be edited by people; what they mean is decided by `workspaces.engine.catalog`.
+Nothing here is written at run time.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from pathlib import Path
 
 import yaml
 
-from workspaces.engine import catalog, prices
+from workspaces.engine import catalog
 from workspaces.engine.catalog import CatalogEntry
-from workspaces.engine.prices import Price
 
 HERE = Path(__file__).parent
 
@@ -34,12 +33,6 @@ def names() -> Mapping[str, CatalogEntry]:
 def find(name: str) -> CatalogEntry | None:
     """The shipped model for a Hugging Face id in any case, a slug or an alias."""
     return catalog.resolve(names(), name)
-
-
-@cache
-def load_prices() -> tuple[Price, ...]:
-    """The shipped list prices. Raises PriceError when the file does not fit."""
-    return prices.parse(_read(HERE / "prices.yaml"))
 
 
 def _read(path: Path) -> object:
