@@ -21,7 +21,7 @@
     "[data-pause]": () => setPaused(!paused),
     "[data-dialog-close]": (link, event) => { if ($("#dialog").open) { event.preventDefault(); $("#dialog").close(); } },
     "[data-dialog]": (link, event) => openDialog(link, event),
-    "[data-dismiss]": (button) => button.closest(".toast").remove(),
+    "[data-dismiss]": (button) => button.closest(".notice").remove(),
     "[aria-disabled='true']": (control, event) => event.preventDefault(),
   };
   document.addEventListener("click", (event) => {
@@ -78,9 +78,9 @@
   }
 
   function toast(text) {
-    if (all("#toasts .toast").some((shown) => shown.dataset.text === text)) return;
+    if (all("#toasts .notice").some((shown) => shown.dataset.text === text)) return;
     const box = document.createElement("div");
-    box.className = "toast";
+    box.className = "notice";
     box.setAttribute("role", "alert");
     box.dataset.text = text;
     const words = document.createElement("span");
@@ -139,7 +139,7 @@
   }
   document.addEventListener("htmx:afterRequest", (event) => {
     if (!event.detail.successful || !isLive(event.detail.elt)) return;
-    for (const shown of all("#toasts .toast")) if (shown.dataset.text === FAILED) shown.remove();
+    for (const shown of all("#toasts .notice")) if (shown.dataset.text === FAILED) shown.remove();
   });
   function problem(xhr) {
     if (!xhr?.getResponseHeader("Content-Type")?.includes("json")) return "";
