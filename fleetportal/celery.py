@@ -10,7 +10,7 @@ import threading
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_process_init, worker_process_shutdown
+from celery.signals import worker_init, worker_process_init, worker_process_shutdown
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fleetportal.settings")
 
@@ -19,6 +19,13 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["fleetportal.pulse", "clusters", "workspaces", "rollouts"])
 
 _stop: list[threading.Event] = []
+
+
+@worker_init.connect
+def refuse_unsafe_settings(**_: Any) -> None:
+    from fleetportal.web.safety import ready_to_serve
+
+    ready_to_serve()
 
 
 @worker_process_init.connect

@@ -20,7 +20,7 @@ SQLITE = {
 
 
 def database_from_url(url: str) -> dict[str, Any]:
-    """`sqlite:////path/file` or `postgres://user:password@host:port/name`. Raises BadEnvironment."""
+    """`sqlite:////path` or `postgres://user:password@host:port/name`. Raises BadEnvironment."""
     parts = urlsplit(url)
     if parts.scheme == "sqlite":
         return {

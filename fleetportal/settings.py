@@ -43,6 +43,8 @@ INSTALLED_APPS = [
     "fleetportal.pulse.apps.PulseConfig",
     "fleetportal.accounts.apps.AccountsConfig",
     "fleetportal.journal.apps.JournalConfig",
+    "fleetportal.rest.apps.RestConfig",
+    "fleetportal.web.apps.WebConfig",
     "clusters.apps.ClustersConfig",
     "workspaces.apps.WorkspacesConfig",
     "rollouts.apps.RolloutsConfig",
@@ -62,6 +64,7 @@ MIDDLEWARE = [
     "django.middleware.http.ConditionalGetMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "fleetportal.web.sessions.limits",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "fleetportal.web.middleware.guard",
@@ -94,7 +97,9 @@ TEMPLATES: list[dict[str, Any]] = [
 ]
 
 DATABASES = {
-    "default": database_from_url(env_str("DATABASE_URL", f"sqlite:///{DATA_DIR / 'portal.sqlite3'}"))
+    "default": database_from_url(
+        env_str("DATABASE_URL", f"sqlite:///{DATA_DIR / 'portal.sqlite3'}")
+    )
 }
 
 PASSWORD_HASHERS = [
@@ -173,12 +178,13 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["fleetportal.rest.auth.DeclaredVerb"],
     "DEFAULT_RENDERER_CLASSES": ["fleetportal.rest.renderers.Json"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["fleetportal.rest.parsers.StrictJson"],
     "DEFAULT_PAGINATION_CLASS": "fleetportal.rest.pages.Page",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "fleetportal.rest.problems.handle",
     "PAGE_SIZE": 50,
     "UNAUTHENTICATED_USER": None,
+    "URL_FORMAT_OVERRIDE": None,
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "FleetPortal",
@@ -189,6 +195,10 @@ SPECTACULAR_SETTINGS = {
     "SERVE_AUTHENTICATION": None,
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "fleetportal.rest.schema.with_problems",
+    ],
 }
 
 DEMO_SOAK_SECONDS = env_int("FLEETPORTAL_DEMO_SOAK_SECONDS", 10, least=0, most=3600)

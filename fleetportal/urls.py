@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from fleetportal.web import views
+from fleetportal.web import health, views
 
 urlpatterns = [
     path("healthz", views.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("metrics", health.metrics, name="metrics"),
+    path("api/", include("fleetportal.api")),
     path("login/", views.login, name="login"),
     path("logout/", views.logout, name="logout"),
     path("switch/", views.switch, name="switch"),
@@ -17,3 +20,8 @@ urlpatterns = [
     path("", include("rollouts.urls")),
     path("", include("fleetportal.console.urls")),
 ]
+
+handler400 = "fleetportal.web.errors.bad_request"
+handler403 = "fleetportal.web.errors.not_allowed"
+handler404 = "fleetportal.web.errors.not_found"
+handler500 = "fleetportal.web.errors.server_error"

@@ -1,4 +1,4 @@
-"""The lock files name packages and hashes, and no registry: a build takes whichever is configured."""
+"""The lock files name packages and hashes, and no registry: a build takes the configured one."""
 
 from __future__ import annotations
 

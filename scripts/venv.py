@@ -34,7 +34,7 @@ def interpreter() -> str:
         found = shutil.which(f"python3.{minor}")
         if found:
             return found
-    raise SystemExit("FleetPortal needs Python 3.11 or newer: install it, or set PYTHON=/path/to/it.")
+    raise SystemExit("FleetPortal needs Python 3.11 or newer: install it or set PYTHON=/path")
 
 
 def create(uv: str | None) -> None:

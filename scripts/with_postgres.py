@@ -103,7 +103,8 @@ def main() -> int:
         raise SystemExit(message)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with server(binaries) as url:
-        return subprocess.run(command, env={**os.environ, "DATABASE_URL": url}, check=False).returncode
+        environment = {**os.environ, "DATABASE_URL": url}
+        return subprocess.run(command, env=environment, check=False).returncode
 
 
 if __name__ == "__main__":

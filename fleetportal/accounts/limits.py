@@ -21,11 +21,12 @@ class TooManyTries(Refused):
     type = "too-many-tries"
     status = 429
     title = "Too many tries"
+    retry_after = int(WINDOW.total_seconds())
 
 
 def login_try(*, request: HttpRequest, username: str, password: str) -> User | None:
     """Check a password within the limits. None: wrong. Raises TooManyTries."""
-    account, network = username[:150].casefold(), network_of(request)
+    account, network = _storable(username)[:150].casefold()[:150], network_of(request)
     since = timezone.now() - WINDOW
     recent = LoginFailure.objects.filter(at__gt=since)
     if (
@@ -33,7 +34,7 @@ def login_try(*, request: HttpRequest, username: str, password: str) -> User | N
         or recent.filter(network=network).count() >= PER_NETWORK
     ):
         raise TooManyTries("Too many wrong passwords.", remedy="Try again in 15 minutes.")
-    user = authenticate(request, username=username, password=password)
+    user = authenticate(request, username=_storable(username), password=password)
     if isinstance(user, User):
         return user
     LoginFailure.objects.create(account=account, network=network, at=timezone.now())
@@ -49,3 +50,8 @@ def network_of(request: HttpRequest) -> str:
     if address.version == 6:
         return str(ipaddress.ip_network(f"{address}/64", strict=False).network_address)
     return str(address)
+
+
+def _storable(username: str) -> str:
+    """Without NUL, which PostgreSQL refuses; no account has one, so such a name stays wrong."""
+    return username.replace("\x00", "\ufffd")

@@ -25,7 +25,7 @@ class User(AbstractUser):
     )
     is_demo = models.BooleanField(default=False)
 
-    class Meta(AbstractUser.Meta):  # type: ignore[name-defined,misc]
+    class Meta(AbstractUser.Meta):
         swappable = "AUTH_USER_MODEL"
         constraints = [_in("fleet_role", [role.value for role in FleetRole], "user_fleet_role")]
 

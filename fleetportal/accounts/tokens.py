@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+import uuid
 from datetime import timedelta
 
 from django.conf import settings
@@ -55,15 +56,18 @@ def token_principal(text: str) -> Principal | None:
     return Principal(token.user, frozenset(token.scopes) or None, via=f"token {token.name}")
 
 
-def token_revoke(*, principal: Principal, pk: object) -> Token:
-    """Revoke one of the principal's own tokens. Raises Missing."""
-    token = Token.objects.filter(pk=pk, user=principal.user).first()
+def token_revoke(*, principal: Principal, pk: uuid.UUID | str) -> tuple[Token, bool]:
+    """Revoke one of the principal's own tokens; False when it already was. Raises Missing."""
+    try:
+        token = Token.objects.filter(pk=uuid.UUID(str(pk)), user=principal.user).first()
+    except ValueError:
+        token = None
     if token is None:
         raise Missing("There is no such token of yours.")
-    if token.revoked_at is None:
-        token.revoked_at = timezone.now()
-        token.save(update_fields=["revoked_at"])
-    return token
+    now = timezone.now()
+    revoked = Token.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=now)
+    token.refresh_from_db(fields=["revoked_at"])
+    return token, bool(revoked)
 
 
 def _digest(text: str) -> str:

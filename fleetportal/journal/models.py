@@ -46,7 +46,9 @@ class Event(models.Model):
     class Meta:
         ordering = ["-id"]
         indexes = [
-            models.Index(fields=["object_type", "object_id"], name="event_object"),  # an object's tab
+            models.Index(
+                fields=["object_type", "object_id"], name="event_object"
+            ),  # an object's tab
             models.Index(fields=["scope"], name="event_scope"),  # a deployment's History
             models.Index(fields=["team", "-id"], name="event_team"),  # Audit for one team
         ]

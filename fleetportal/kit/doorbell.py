@@ -20,7 +20,7 @@ def ring(task: str, pk: object) -> None:
 
 
 def try_ring(task: str, pk: object) -> bool:
-    """Ring now. False when the broker cannot be reached; the caller may then run the step itself."""
+    """Ring now. False when the broker is out of reach: the caller may then run the step itself."""
     from celery import current_app
     from kombu.exceptions import KombuError
 

@@ -1,4 +1,4 @@
-"""The errors that cross layers. Every failure says whether trying again can help, and what a person can do.
+"""The errors that cross layers. Each says whether trying again can help and what a person can do.
 
 `Refused`, `Missing` and `Invalid` are answers to a person; `Temporary` and `Permanent` are answers
 to whoever drives a step. No Django here: the web layer maps these to pages and problem documents.

@@ -1,4 +1,4 @@
-"""Which addresses the portal may talk to. Every user-given URL passes through here before a connect.
+"""Which addresses the portal may talk to. Every user-given URL passes here before a connect.
 
 The name is resolved once, every address it resolves to is judged, and the caller connects to the
 judged address with the original name for TLS, so that a second look-up cannot lead elsewhere.

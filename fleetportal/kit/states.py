@@ -122,7 +122,9 @@ def move(
     source: str = obj.state  # type: ignore[attr-defined]
     if not machine.allows(source, to):
         label = machine.states[source].label if source in machine.states else source
-        raise Refused(f"{machine.name} is {label!r}: it cannot become {machine.states[to].label!r}.")
+        raise Refused(
+            f"{machine.name} is {label!r}: it cannot become {machine.states[to].label!r}."
+        )
     before = {"state": source, **{key: getattr(obj, key) for key in fields}}
     after = {"state": to, **fields}
     writes: dict[str, Any] = dict(after)
@@ -132,11 +134,11 @@ def move(
     with transaction.atomic():
         rows = type(obj)._base_manager.filter(pk=obj.pk, state=source, **(expect or {}))
         if rows.update(**writes) != 1:
-            raise Stale(f"This {machine.name} has changed meanwhile.", remedy="Reload and look again.")
-        for recorder in _recorder:
-            recorder(
-                Change(obj, machine, source, to, actor, action or to, reason, before, after)
+            raise Stale(
+                f"This {machine.name} has changed meanwhile.", remedy="Reload and look again."
             )
+        for recorder in _recorder:
+            recorder(Change(obj, machine, source, to, actor, action or to, reason, before, after))
     for key, value in after.items():
         setattr(obj, key, value)
     if has_version:

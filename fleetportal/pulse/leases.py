@@ -35,7 +35,7 @@ def claim(row: Leased, *, seconds: float) -> bool:
 
 
 def release(row: Leased, *, not_before: datetime | None) -> bool:
-    """Give the row back, due again at `not_before` (None: when rung). False when the fence moved on."""
+    """Give the row back, due again at `not_before` (None: at once). False: the fence moved on."""
     rows = type(row)._base_manager.filter(pk=row.pk, lease_token=row.lease_token)
     return bool(rows.update(lease_holder="", lease_expires_at=None, not_before=not_before))
 

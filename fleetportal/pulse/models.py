@@ -18,7 +18,7 @@ class Lease(models.Model):
 
 
 class Heartbeat(models.Model):
-    """Last sign of life of a process. A worker's counts only when a task from the broker wrote it."""
+    """Last sign of life of a process. A worker's is written only by a task from the broker."""
 
     kind = models.CharField(max_length=20)  # worker | ticker | collector
     name = models.CharField(max_length=120)

@@ -33,7 +33,7 @@ _sources: dict[str, tuple[Due, Step]] = {}
 
 
 def register(task: str, due: Due, step: Step) -> None:
-    """Say which rows of a kind are due: `due(now, limit)` gives primary keys, `step(pk)` runs one."""
+    """Say which rows are due: `due(now, limit)` gives primary keys, `step(pk)` runs one."""
     _sources[task] = (due, step)
 
 
@@ -45,7 +45,7 @@ class Ticker:
         self.silent = False  # the last ring failed
 
     def tick(self) -> int:
-        """Ring for everything due; the number of rings or steps. 0 while another holds the lease."""
+        """Ring for everything due; how many rings or steps. 0 while another holds the lease."""
         if leases.hold("ticker", seconds=LEASE) is None:
             return 0
         now = timezone.now()

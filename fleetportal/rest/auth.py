@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+import base64
+import binascii
+from typing import TYPE_CHECKING, Any
 
 from django.http import HttpRequest
 from rest_framework import authentication, exceptions, permissions
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from fleetportal.accounts.checks import declared_verb
+from fleetportal.accounts.limits import login_try
 from fleetportal.accounts.principal import Principal
 from fleetportal.accounts.tokens import token_principal
+
+if TYPE_CHECKING:
+    from rest_framework.views import APIView  # imports this module by its settings
 
 WRITES = {"POST", "PUT", "PATCH", "DELETE"}
 
@@ -30,6 +35,26 @@ class BearerAuthentication(authentication.BaseAuthentication):
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="fleetportal"'
+
+
+class PasswordAuthentication(authentication.BaseAuthentication):
+    """HTTP Basic, within the limits of the login form. Only for making a token."""
+
+    def authenticate(self, request: Request) -> tuple[Any, Principal] | None:
+        scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "basic":
+            return None
+        try:
+            username, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError) as error:
+            raise exceptions.AuthenticationFailed("This is no HTTP Basic authorization.") from error
+        user = login_try(request=request._request, username=username, password=password)
+        if user is None:
+            raise exceptions.AuthenticationFailed("User name or password is wrong.")
+        return user, Principal(user, via="password")
+
+    def authenticate_header(self, request: Request) -> str:
+        return 'Basic realm="fleetportal"'
 
 
 class SessionAuthentication(authentication.SessionAuthentication):
@@ -58,9 +83,10 @@ class DeclaredVerb(permissions.BasePermission):
 
 
 def verb_of(view: APIView) -> str | None:
+    """The verb of the action that runs, else the view's own."""
     verbs: dict[str, str] = getattr(view, "verbs", {})
     action = getattr(view, "action", None) or ""
-    return verbs.get(action) or declared_verb(view) or declared_verb(type(view))
+    return verbs.get(action) or declared_verb(type(view))
 
 
 def principal_of(request: Request | HttpRequest) -> Principal:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+import secrets
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
+from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from fleetportal.kit.errors import Invalid, PortalError
+
+log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -22,36 +27,47 @@ TYPES = {
     404: "not-found",
     405: "method-not-allowed",
     406: "not-acceptable",
+    413: "too-large",
     415: "unsupported-media-type",
     429: "too-many-requests",
 }
 
 
-def handle(error: Exception, context: dict[str, Any]) -> Response | None:
-    """DRF's exception handler. None lets an unexpected error become a plain 500 problem."""
+def handle(error: Exception, context: dict[str, Any]) -> Response:
+    """DRF's exception handler: no error leaves the API as anything but a problem document."""
+    set_rollback()
     if isinstance(error, PortalError):
-        set_rollback()
         return portal_problem(error)
     if isinstance(error, Http404):
         error = exceptions.NotFound()
+    if isinstance(error, DjangoPermissionDenied):
+        error = exceptions.PermissionDenied()
     if isinstance(error, exceptions.ValidationError):
-        return problem(
-            422,
-            type_="invalid",
-            title="Check the named fields",
-            errors=list(_flatten(error.detail)),
-        )
+        rows = list(_flatten(error.detail))
+        return problem(422, type_=Invalid.type, title=Invalid.title, errors=rows)
     if isinstance(error, exceptions.APIException):
-        headers = {"WWW-Authenticate": error.auth_header} if getattr(error, "auth_header", "") else {}
-        status = error.status_code
-        return problem(
-            status,
-            type_=TYPES.get(status, "error"),
-            title=HTTPStatus(status).phrase,
-            detail=str(error.detail),
-            headers=headers,
-        )
-    return None
+        return _framework_problem(error)
+    return _unexpected(error, context)
+
+
+def _framework_problem(error: exceptions.APIException) -> Response:
+    status = error.status_code
+    header = getattr(error, "auth_header", "")
+    return problem(
+        status,
+        type_=TYPES.get(status, "error"),
+        title=HTTPStatus(status).phrase,
+        detail=str(error.detail),
+        headers={"WWW-Authenticate": header} if header else {},
+    )
+
+
+def _unexpected(error: Exception, context: dict[str, Any]) -> Response:
+    """A fault of ours: the log has the story, the answer only its id."""
+    incident = secrets.token_hex(8)
+    path = context["request"].path if context.get("request") else ""
+    log.error("rest.failed", extra={"incident": incident, "path": path}, exc_info=error)
+    return problem(500, type_="internal", title="Something went wrong", incident=incident)
 
 
 def portal_problem(error: PortalError) -> Response:
@@ -67,6 +83,7 @@ def portal_problem(error: PortalError) -> Response:
         detail=error.message,
         remedy=error.remedy,
         errors=errors,
+        headers={"Retry-After": str(wait)} if (wait := getattr(error, "retry_after", 0)) else {},
     )
 
 
@@ -79,6 +96,7 @@ def problem(
     remedy: str = "",
     errors: list[dict[str, str]] | None = None,
     headers: dict[str, str] | None = None,
+    incident: str = "",
 ) -> Response:
     """A problem document. `errors` names the fields: [{field, message, remedy}]."""
     body: dict[str, Any] = {"type": type_, "title": title, "status": status}
@@ -88,6 +106,8 @@ def problem(
         body["remedy"] = remedy
     if errors is not None:
         body["errors"] = errors
+    if incident:
+        body["id"] = incident
     return Response(body, status=status, headers=headers, content_type=MEDIA_TYPE)
 
 

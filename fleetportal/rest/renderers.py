@@ -9,6 +9,11 @@ import orjson
 from rest_framework.renderers import BaseRenderer
 
 
+def dumps(data: Any) -> bytes:
+    """JSON as every answer of the API is written; what JSON does not know becomes its text."""
+    return orjson.dumps(data, default=str, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z)
+
+
 class Json(BaseRenderer):
     media_type = "application/json"
     format = "json"
@@ -20,6 +25,4 @@ class Json(BaseRenderer):
         accepted_media_type: str | None = None,
         renderer_context: Mapping[str, Any] | None = None,
     ) -> bytes:
-        if data is None:
-            return b""
-        return orjson.dumps(data, default=str, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z)
+        return b"" if data is None else dumps(data)

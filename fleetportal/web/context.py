@@ -9,6 +9,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 
+from fleetportal.accounts.demo import demo_accounts
 from fleetportal.pulse import heartbeats
 
 NAV = (
@@ -33,8 +34,14 @@ def shell(request: HttpRequest) -> dict[str, Any]:
         "demo": settings.DEMO,
         "principal": principal,
         "nav": [_entry(request, principal, label, name) for label, name in NAV if _exists(name)],
+        "demo_accounts": _demo_accounts(request),
         "engine_silent": not (heartbeats.alive("worker") or heartbeats.alive("ticker")),
     }
+
+
+def _demo_accounts(request: HttpRequest) -> list[dict[str, str]]:
+    """Those one may go on as: in the demo, after signing in with a password."""
+    return demo_accounts() if request.session.get("password_login") else []
 
 
 def _entry(request: HttpRequest, principal: Any, label: str, name: str) -> dict[str, Any]:

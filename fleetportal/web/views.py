@@ -9,6 +9,7 @@ from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from fleetportal.accounts.demo import demo_accounts
 from fleetportal.accounts.limits import TooManyTries, login_try
 from fleetportal.accounts.models import User
 from fleetportal.accounts.principal import declares
@@ -33,11 +34,14 @@ def home(request: HttpRequest) -> HttpResponse:
 @declares("public")
 def login(request: HttpRequest) -> HttpResponse:
     """The login form; in the demo with a card per persona."""
-    context = {"next": request.GET.get("next", ""), "cards": demo_cards()}
+    context = {
+        "next": request.POST.get("next") or request.GET.get("next", ""),
+        "username": request.POST.get("username") or request.GET.get("username", ""),
+        "cards": demo_accounts(),
+    }
     if request.method == "GET":
         return render(request, "registration/login.html", context)
     username = request.POST.get("username", "")
-    context["username"] = username
     try:
         user = login_try(
             request=request, username=username, password=request.POST.get("password", "")
@@ -74,22 +78,6 @@ def switch(request: HttpRequest) -> HttpResponse:
     auth.login(request, other)
     request.session["password_login"] = True
     return redirect(target)
-
-
-def demo_cards() -> list[dict[str, str]]:
-    """The persona cards of the login page; none outside the demo."""
-    if not settings.DEMO:
-        return []
-    known = set(User.objects.filter(is_demo=True).values_list("username", flat=True))
-    return [{"username": name, "text": text} for name, text in CARDS if name in known]
-
-
-CARDS = (
-    ("engineer", "Engineer: deploys models"),
-    ("approver", "Approver: decides on stages"),
-    ("operator", "Operator: runs the clusters"),
-    ("admin", "Admin: teams, roles, tokens"),
-)
 
 
 def _safe_next(request: HttpRequest) -> str:

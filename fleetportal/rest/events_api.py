@@ -1,0 +1,55 @@
+"""`events/`: the journal."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db.models import QuerySet
+from rest_framework import serializers
+
+from fleetportal.accounts.principal import declares
+from fleetportal.journal.models import Event
+from fleetportal.journal.selectors import LOOKUPS, events_for
+from fleetportal.rest.endpoints import ReadEndpoint
+from fleetportal.rest.filters import Filter
+
+
+class EventRow(serializers.ModelSerializer[Event]):
+    id = serializers.CharField(read_only=True)
+    actor = serializers.CharField(source="actor_name", read_only=True)
+    team = serializers.SlugRelatedField[Event](slug_field="slug", read_only=True)
+    object = serializers.CharField(source="object_name", read_only=True)
+
+    class Meta:
+        model = Event
+        fields = (
+            "id",
+            "at",
+            "actor",
+            "via",
+            "action",
+            "object_type",
+            "object_id",
+            "object",
+            "team",
+            "reason",
+            "before",
+            "after",
+        )
+
+
+@declares("audit.view")
+class Events(ReadEndpoint):
+    """Newest first. `since` is inclusive, `until` is not."""
+
+    model = Event
+    serializer_class = EventRow
+    filters: ClassVar[dict[str, Filter]] = {
+        name: Filter(lookup, "time" if name in ("since", "until") else "text")
+        for name, lookup in LOOKUPS.items()
+    }
+    orderings: ClassVar[dict[str, str]] = {"at": "at"}
+    lookup_value_regex = "[0-9]{1,18}"
+
+    def rows(self) -> QuerySet[Event]:
+        return events_for(self.principal)

@@ -1,0 +1,35 @@
+"""`manage.py web`: the portal on uvicorn. On loopback unless told otherwise."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+import uvicorn
+from django.core.management.base import BaseCommand
+
+from fleetportal.env import env_int, env_str
+from fleetportal.web.safety import ready_to_serve
+
+
+class Command(BaseCommand):
+    help = "Serve the portal. Several workers share nothing but the database."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--host", default=env_str("HOST", "127.0.0.1"))
+        parser.add_argument("--port", type=int, default=env_int("PORT", 8000, least=1, most=65535))
+        parser.add_argument("--workers", type=int, default=1)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        ready_to_serve()
+        uvicorn.run(
+            "fleetportal.asgi:application",
+            host=options["host"],
+            port=options["port"],
+            workers=options["workers"],
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=5,
+        )
