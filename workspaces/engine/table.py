@@ -63,6 +63,8 @@ def pool_problem(pool: PoolFacts, kind: PoolKind | None) -> str:
         return "KAITO's provisioner mode is unknown, so nobody can tell which nodes it would use."
     if pool.kind is not kind:
         return _WRONG_KIND[kind]
+    if kind is PoolKind.EXISTING and not pool.selector:
+        return "The nodes lack the labels of GPU Feature Discovery, by which KAITO finds them."
     if pool.sharing != "none":
         return f"The GPUs are shared ({pool.sharing}); a replica needs whole GPUs of its own."
     if pool.taints:
