@@ -32,10 +32,11 @@ from rollouts.engine.types import (
 
 def settled(target: TargetView) -> bool:
     """The rollback has nothing more to do here, and nothing to give back."""
-    return _over(target) and release(target) is None
+    return over(target) and release(target) is None
 
 
-def _over(target: TargetView) -> bool:
+def over(target: TargetView) -> bool:
+    """Back, skipped, or given up."""
     if target.state in look.ENDED:
         return True
     return target.state is TargetState.FAILED and target.undo_blocked and not target.retry
@@ -74,7 +75,7 @@ def untouched_steps(stage: StageView) -> list[Action]:
 def _begin_or_undo(
     s: Snapshot, stage: StageView, target: TargetView, free: list[int], now: datetime
 ) -> Action | None:
-    if _over(target):
+    if over(target):
         return release(target)
     if target.state is TargetState.ROLLING_BACK:
         return undo_step(s, target, now)

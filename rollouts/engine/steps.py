@@ -11,7 +11,14 @@ from datetime import datetime
 
 from rollouts.engine import look
 from rollouts.engine.actions import Action, MoveRollout, Wait
-from rollouts.engine.backward import begin_undo, rollback_steps, settled, undo_step, untouched_steps
+from rollouts.engine.backward import (
+    begin_undo,
+    over,
+    rollback_steps,
+    settled,
+    undo_step,
+    untouched_steps,
+)
 from rollouts.engine.course import (
     current_stage,
     end_stage,
@@ -149,7 +156,7 @@ def _down(target: TargetView) -> bool:
 def _wind_down_target(
     s: Snapshot, stage: StageView, target: TargetView, now: datetime
 ) -> Action | None:
-    if _down(target) or target.undo_blocked:
+    if target.state is TargetState.SUCCEEDED or over(target):
         return release(target)
     if target.state is TargetState.ROLLING_BACK:
         return undo_step(s, target, now)
