@@ -17,9 +17,16 @@ def parse(argv: list[str] | None = None) -> Settings:
     parser.add_argument("--clusters", type=int, default=0, help="how many; 0 is the scenario's own")
     parser.add_argument("--speed", type=float, default=20.0, help="divides durations of actors")
     parser.add_argument("--seed", type=int, default=1, help="makes names, uids and choices repeatable")
+    parser.add_argument("--no-actors", action="store_true", help="only the API: nothing acts on objects")
     args = parser.parse_args(argv)
     return Settings(
-        args.state_dir.resolve(), args.port, args.scenario, args.clusters, args.speed, args.seed
+        state_dir=args.state_dir.resolve(),
+        port=args.port,
+        scenario=args.scenario,
+        count=args.clusters,
+        speed=args.speed,
+        seed=args.seed,
+        actors=not args.no_actors,
     )
 
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import importlib
 import importlib.util
+import logging
 import secrets
 import socket
 import sys
@@ -37,6 +38,7 @@ class Settings:
     count: int = 0
     speed: float = 20.0
     seed: int = 1
+    actors: bool = True
 
 
 class _Protocol(HttpToolsProtocol):
@@ -114,7 +116,7 @@ async def serve(settings: Settings) -> None:
     )
     server = _Server(config)
     announcer = asyncio.create_task(_announce(server, sim, ca_file))
-    actors = asyncio.create_task(_act(sim.fleet))
+    actors = asyncio.create_task(_act(sim.fleet, settings.actors))
     try:
         await server.serve(sockets=[listener])
     finally:
@@ -139,10 +141,14 @@ async def _announce(server: uvicorn.Server, sim: Sim, ca_file: Path) -> None:
     sys.stdout.flush()
 
 
-async def _act(fleet: Fleet) -> None:
-    """Run the actors where there are any."""
-    if importlib.util.find_spec("fleetsim.actors") is None:
+async def _act(fleet: Fleet, wanted: bool) -> None:
+    """Run the actors where there are any. One that fails is reported on stderr; the server goes on."""
+    if not wanted or importlib.util.find_spec("fleetsim.actors") is None:
         return
     actors: Any = importlib.import_module("fleetsim.actors")
-    if hasattr(actors, "run"):
+    if not hasattr(actors, "run"):
+        return
+    try:
         await actors.run(fleet)
+    except Exception:
+        logging.getLogger("fleetsim").exception("the actors stopped")

@@ -101,8 +101,9 @@ def _add_cluster(sim: Sim, request: Request) -> Reply:
 
 
 def make_cluster(sim: Sim, name: str, spec: dict[str, Any]) -> None:
-    """Let the scenario make it where it can; otherwise a bare cluster with every CRD of ours."""
-    if importlib.util.find_spec("fleetsim.scenario"):
+    """Let the scenario make it where it can; otherwise (or with `bare`) an empty cluster with every CRD of ours."""
+    bare = spec.pop("bare", False)
+    if not bare and importlib.util.find_spec("fleetsim.scenario"):
         importlib.import_module("fleetsim.scenario").make_cluster(sim.fleet, name, spec)
     else:
         sim.fleet.add_cluster(name, crds.load())
