@@ -275,6 +275,7 @@ class Vote(models.Model):
     approval_digest = models.CharField(max_length=64)
     digest = models.CharField(max_length=64)
     decision = models.CharField(max_length=8)
+    had_role = models.BooleanField(default=True)  # when the vote was given
     comment = models.TextField(blank=True)
     at = models.DateTimeField()
 

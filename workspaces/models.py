@@ -199,6 +199,8 @@ class Workspace(Leased):
     phases = models.JSONField(default=dict)  # phase -> time it was first seen
     conditions = models.JSONField(default=list)  # KAITO's, of all children
     benchmark = models.JSONField(default=dict)  # {"peak_tokens_per_minute": n, ...}
+    # {uid_matches, generation_matches, fields_match, deleting, replicas}; a missing key: unknown
+    observed = models.JSONField(default=dict)
     running_requests = models.FloatField(null=True, blank=True)
     waiting_requests = models.FloatField(null=True, blank=True)
     observed_at = models.DateTimeField(null=True, blank=True)

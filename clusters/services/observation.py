@@ -1,0 +1,235 @@
+"""What the collector saw, into rows: inventory, objects, contacts. Nothing here calls a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from django.db import transaction
+from django.utils import timezone
+
+from clusters import selectors
+from clusters.engine.health import Contact, Health, next_health
+from clusters.engine.inventory import Inventory, Quota, build_inventory
+from clusters.engine.prices import price
+from clusters.engine.skus import sku_facts
+from clusters.engine.types import Capabilities, PoolFacts, PoolKind
+from clusters.models import Cluster, ObservedObject, Pool
+from clusters.pricing import price_book
+from clusters.states import CLUSTER
+from fleetportal.journal.services import event_record
+from fleetportal.kit.states import move
+
+# Apps above hear that something of interest changed on a cluster (they ring for themselves).
+changed: list[Callable[[str], None]] = []
+
+UNKNOWN_QUOTA_SLOTS = 1_000_000  # claims on a pool whose quota nobody declared
+
+
+def inventory_store(
+    *,
+    cluster: Cluster,
+    nodes: Iterable[Mapping[str, object]],
+    pods: Iterable[Mapping[str, object]],
+    at: datetime,
+) -> bool:
+    """Store the inventory of raw nodes and pods. True when it differs from what was stored."""
+    quotas = [Quota(q.instance_type, q.nodes, q.capacity_type) for q in cluster.quotas.all()]
+    mode = selectors.capabilities_of(cluster).provisioner
+    found = build_inventory(nodes, pods, quotas=quotas, skus=sku_facts, mode=mode)
+    pools = tuple(_priced(cluster, pool) for pool in found.pools)
+    packed = {"pools_packed": selectors.pack(pools), "nodes_packed": selectors.pack(found.nodes)}
+    fresh = {"observed_at": at, **_totals(found)}
+    if all(bytes(getattr(cluster, key)) == value for key, value in packed.items()):
+        Cluster.objects.filter(pk=cluster.pk).update(observed_at=at)
+        return False
+    with transaction.atomic():
+        Cluster.objects.filter(pk=cluster.pk).update(
+            **packed, **fresh, region=cluster.region or found.region
+        )
+        _store_pools(cluster, pools, at)
+    for key, value in {**packed, **fresh}.items():
+        setattr(cluster, key, value)
+    return True
+
+
+def seen(clusters: Iterable[object], at: datetime) -> None:
+    """These clusters' watches are alive: what is stored is still true."""
+    Cluster.objects.filter(pk__in=list(clusters)).update(observed_at=at, last_contact_at=at)
+
+
+def objects_store(
+    *, cluster: Cluster, kind: str, bodies: Sequence[Mapping[str, Any]], complete: bool, install: str
+) -> bool:
+    """Store objects of one kind; `complete` says that those not given are gone. True: a change."""
+    now = timezone.now()
+    known = {
+        (row.namespace, row.name): row
+        for row in ObservedObject.objects.filter(cluster=cluster, kind=kind).defer("body")
+    }
+    rows = [_object(cluster, kind, body, install, now) for body in bodies]
+    fresh = [row for row in rows if _differs(known.get((row.namespace, row.name)), row)]
+    given = {(row.namespace, row.name) for row in rows}
+    lost = [
+        row.pk for key, row in known.items() if complete and key not in given and not row.deleted_at
+    ]
+    with transaction.atomic():
+        ObservedObject.objects.bulk_create(
+            fresh,
+            update_conflicts=True,
+            unique_fields=["cluster", "kind", "namespace", "name"],
+            update_fields=[
+                "uid",
+                "resource_version",
+                "owner",
+                "ours",
+                "body",
+                "seen_at",
+                "deleted_at",
+            ],
+        )
+        ObservedObject.objects.filter(pk__in=lost).update(deleted_at=now)
+    return bool(fresh or lost)
+
+
+def objects_gone(*, cluster: Cluster, kind: str, names: Iterable[tuple[str, str]]) -> bool:
+    """These objects (namespace, name) were deleted. True when any of them was known."""
+    gone = 0
+    for namespace, name in names:
+        rows = ObservedObject.objects.filter(
+            cluster=cluster, kind=kind, namespace=namespace, name=name, deleted_at=None
+        )
+        gone += rows.update(deleted_at=timezone.now())
+    return gone > 0
+
+
+def contact_record(*, cluster: Cluster, contact: Contact | None, reason: str = "") -> bool:
+    """Count one contact and move the cluster's state when enough have agreed. True: it moved."""
+    now = timezone.now()
+    seen_at = cluster.last_contact_at
+    age = None if seen_at is None else (now - seen_at).total_seconds()
+    before = Health(cluster.state, cluster.state_reason, cluster.failures, cluster.successes)
+    after = next_health(before, contact, reason[:300], age_seconds=age)
+    counts: dict[str, Any] = {"failures": after.failures, "successes": after.successes}
+    if contact is Contact.OK:
+        counts["last_contact_at"] = now
+    if after.state != before.state:
+        move(
+            cluster,
+            after.state,
+            machine=CLUSTER,
+            reason=after.reason,
+            state_reason=after.reason,
+            state_since=now,
+            **counts,
+        )
+        announce(cluster)
+        return True
+    if contact is not None:
+        Cluster.objects.filter(pk=cluster.pk).update(**counts)
+        for key, value in counts.items():
+            setattr(cluster, key, value)
+    return False
+
+
+def capabilities_store(*, cluster: Cluster, found: Capabilities, uid: str) -> None:
+    """Store what a probe found; the first probe pins the cluster's identity."""
+    fields: dict[str, Any] = {
+        "capabilities": msgspec.to_builtins(found),
+        "probed_at": timezone.now(),
+    }
+    if not cluster.uid:
+        fields["uid"] = uid
+    before = {"capabilities": cluster.capabilities, "uid": cluster.uid}
+    Cluster.objects.filter(pk=cluster.pk).update(**fields)
+    changed_facts = {k: v for k, v in fields.items() if k != "probed_at" and before[k] != v}
+    if changed_facts:
+        event_record(
+            action="cluster.probed",
+            obj=cluster,
+            before={k: before[k] for k in changed_facts},
+            after=changed_facts,
+        )
+    for key, value in fields.items():
+        setattr(cluster, key, value)
+
+
+def announce(cluster: Cluster) -> None:
+    """Tell the apps above that this cluster's objects or state changed."""
+    for listener in changed:
+        listener(str(cluster.pk))
+
+
+def _priced(cluster: Cluster, pool: PoolFacts) -> PoolFacts:
+    found = price(
+        price_book(), cluster.provider, cluster.region, pool.instance_type, pool.capacity_type
+    )
+    return pool if found is None else replace(pool, price_per_hour=found.usd_per_hour)
+
+
+def _totals(found: Inventory) -> dict[str, int]:
+    totals = found.totals
+    return {
+        "gpus_physical": totals.gpus,
+        "gpus_allocatable": totals.gpus - totals.faulty,
+        "gpus_used": totals.used,
+        "gpus_free": totals.free,
+        "gpus_faulty": totals.faulty,
+    }
+
+
+def _store_pools(cluster: Cluster, pools: Sequence[PoolFacts], at: datetime) -> None:
+    Pool.objects.bulk_create(
+        [
+            Pool(
+                cluster=cluster,
+                key=pool.key,
+                kind=pool.kind.value,
+                gpu_model=pool.gpu_model,
+                instance_type=pool.instance_type,
+                slots=_slots(pool),
+            )
+            for pool in pools
+        ],
+        update_conflicts=True,
+        unique_fields=["cluster", "key"],
+        update_fields=["kind", "gpu_model", "instance_type", "slots", "gone_at"],
+    )
+    keys = [pool.key for pool in pools]
+    Pool.objects.filter(cluster=cluster, gone_at=None).exclude(key__in=keys).update(gone_at=at)
+
+
+def _slots(pool: PoolFacts) -> int:
+    if pool.kind is PoolKind.EXISTING:
+        return pool.nodes
+    return UNKNOWN_QUOTA_SLOTS if pool.quota_nodes is None else pool.quota_nodes
+
+
+def _object(
+    cluster: Cluster, kind: str, body: Mapping[str, Any], install: str, now: datetime
+) -> ObservedObject:
+    meta = body.get("metadata") or {}
+    labels = meta.get("labels") or {}
+    return ObservedObject(
+        cluster=cluster,
+        kind=kind,
+        namespace=meta.get("namespace", ""),
+        name=meta.get("name", ""),
+        uid=meta.get("uid", ""),
+        resource_version=meta.get("resourceVersion", ""),
+        owner=labels.get("inferenceset.kaito.sh/created-by")
+        or (labels.get("kaito.sh/workspace", "") if kind == "Pod" else ""),
+        ours=labels.get("fleetportal.io/install") == install,
+        body=body,
+        seen_at=now,
+        deleted_at=None,
+    )
+
+
+def _differs(known: ObservedObject | None, row: ObservedObject) -> bool:
+    if known is None or known.deleted_at is not None:
+        return True
+    return (known.uid, known.resource_version) != (row.uid, row.resource_version)

@@ -1,0 +1,1 @@
+"""Writes of the rollouts app: start, step, control, approvals, strategies."""

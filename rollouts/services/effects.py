@@ -1,0 +1,207 @@
+"""The engine's requests to clusters: intent, call, record; the call is outside any transaction.
+
+The intent is written first, so that whoever takes over after a crash knows that a request may have
+gone out. The record is fenced: an answer that comes after the lease has moved on is dropped, and
+the new holder finds out by itself, since every call is idempotent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import singledispatch
+from typing import Any
+
+from django.utils import timezone
+
+from clusters.gateway.errors import Conflict
+from fleetportal.kit.errors import PortalError, Stale, Temporary
+from rollouts.engine import actions as a
+from rollouts.engine import types as t
+from rollouts.models import Target
+from rollouts.services.fence import fenced
+from rollouts.services.snapshot import Loaded
+from workspaces.models import Workspace
+from workspaces.services import delivery, removal, restore
+
+IN_FLIGHT = timedelta(seconds=60)  # a lost holder's request may still arrive that long
+TRY_AGAIN = 5.0  # seconds, where the error names no delay
+
+
+@singledispatch
+def perform(action: a.Effect, loaded: Loaded) -> None:
+    """Carry out one effect. Raises Stale when the target is no longer as the engine saw it."""
+    raise TypeError(f"no way to perform {type(action).__name__}")
+
+
+@perform.register
+def _(action: a.Preflight, loaded: Loaded) -> None:
+    target = _row(action, loaded)
+    _call(action, loaded, lambda: delivery.preflight(_new(target)), checked=True)
+
+
+@perform.register
+def _(action: a.Apply, loaded: Loaded) -> None:
+    target = _intend(action, loaded)
+    fence = loaded.rollout.lease_token
+    _call(
+        action,
+        loaded,
+        lambda: delivery.workspace_apply(_new(target), fence=fence, digest=action.digest),
+        applied=True,
+    )
+
+
+@perform.register
+def _(action: a.Smoke, loaded: Loaded) -> None:
+    target = _row(action, loaded)
+    new = action.of is t.Serving.NEW
+    workspace = _new(target) if new else _restored(target)
+    field = "verified" if new else "restore_verified"
+    _call(action, loaded, lambda: delivery.smoke(workspace), **{field: True})
+
+
+@perform.register
+def _(action: a.SwitchService, loaded: Loaded) -> None:
+    target = _intend(action, loaded, serving=t.Serving.UNKNOWN.value)
+    fence = loaded.rollout.lease_token
+    _call(
+        action,
+        loaded,
+        lambda: delivery.service_point(_new(target), fence=fence, digest=action.digest),
+        serving=t.Serving.NEW.value,
+    )
+
+
+@perform.register
+def _(action: a.SwitchBack, loaded: Loaded) -> None:
+    target = _intend(action, loaded, serving=t.Serving.UNKNOWN.value)
+    workspace = _old(target) if action.to is t.Serving.OLD else _restored(target)
+    fence, digest = loaded.rollout.lease_token, loaded.rollout.digest
+    _call(
+        action,
+        loaded,
+        lambda: delivery.service_point(workspace, fence=fence, digest=digest),
+        serving=action.to.value,
+    )
+
+
+@perform.register
+def _(action: a.DrainOld, loaded: Loaded) -> None:
+    target = _row(action, loaded)
+    _call(
+        action,
+        loaded,
+        lambda: delivery.load_observe(_old(target)),
+        phase=t.TargetPhase.DRAIN.value,
+    )
+
+
+@perform.register
+def _(action: a.RetireOld, loaded: Loaded) -> None:
+    phase = {} if _row(action, loaded).phase == t.TargetPhase.INTRODUCE else {
+        "phase": t.TargetPhase.RETIRE.value
+    }
+    target = _intend(action, loaded, old_retired=True, **phase)
+    _retire(action, loaded, _old(target), f"Replaced by {loaded.rollout.revision}")
+
+
+@perform.register
+def _(action: a.DeleteNew, loaded: Loaded) -> None:
+    target = _intend(action, loaded)
+    _retire(action, loaded, _new(target), "Rolled back")
+
+
+@perform.register
+def _(action: a.DeleteRestored, loaded: Loaded) -> None:
+    target = _intend(action, loaded)
+    _retire(action, loaded, _restored(target), "Could not be brought back")
+
+
+@perform.register
+def _(action: a.Reprovision, loaded: Loaded) -> None:
+    target = _row(action, loaded)
+    old = _old(target)
+    fence, digest = loaded.rollout.lease_token, loaded.rollout.digest
+    if target.restored is None:
+        with fenced(loaded.rollout):
+            target.restored = restore.workspace_copy(old)
+            _update(action, restored=target.restored)
+    copy = target.restored
+    _intend(action, loaded)
+    _call(
+        action,
+        loaded,
+        lambda: delivery.workspace_apply(copy, fence=fence, digest=digest),
+        capacity=True,
+    )
+
+
+def _retire(action: a.Effect, loaded: Loaded, workspace: Workspace, reason: str) -> None:
+    _call(action, loaded, lambda: removal.workspace_retire(workspace, reason=reason))
+
+
+def _row(action: a.Effect, loaded: Loaded) -> Target:
+    return loaded.targets[action.target]
+
+
+def _new(target: Target) -> Workspace:
+    return _there(target.new)
+
+
+def _old(target: Target) -> Workspace:
+    return _there(target.old)
+
+
+def _restored(target: Target) -> Workspace:
+    return _there(target.restored)
+
+
+def _there(workspace: Workspace | None) -> Workspace:
+    if workspace is None:
+        raise Stale("This target has no such workspace.")
+    return workspace
+
+
+def _intend(action: a.Effect, loaded: Loaded, **fields: Any) -> Target:
+    """Write down that a request is about to go out."""
+    until = timezone.now() + IN_FLIGHT
+    with fenced(loaded.rollout):
+        _update(action, mutated=True, in_flight_until=until, **fields)
+    return _row(action, loaded)
+
+
+def _call(
+    action: a.Effect, loaded: Loaded, call: Callable[[], object], **success: Any
+) -> None:
+    """Call, then record what came of it. Only errors that the portal knows are answers."""
+    try:
+        call()
+    except Stale:
+        raise
+    except PortalError as error:
+        outcome = _problem(error)
+    else:
+        outcome = {**success, "problem_kind": "", "message": "", "not_before": None}
+    with fenced(loaded.rollout):
+        _update(action, in_flight_until=None, **outcome)
+
+
+def _problem(error: PortalError) -> dict[str, Any]:
+    """What a failure means for the target: wait and try again, or stop and say why."""
+    kind = t.ProblemKind.REFUSED
+    not_before = None
+    if isinstance(error, Temporary):
+        kind = t.ProblemKind.TEMPORARY
+        not_before = timezone.now() + timedelta(seconds=error.delay or TRY_AGAIN)
+    elif isinstance(error, Conflict):
+        kind = t.ProblemKind.CONFLICT
+    return {"problem_kind": kind.value, "message": str(error), "not_before": not_before}
+
+
+def _update(action: a.Effect, **fields: Any) -> None:
+    rows = Target.objects.filter(
+        pk=action.target, state=action.expect.value, attempt=action.attempt
+    )
+    if rows.update(**fields) != 1:
+        raise Stale("The target has moved on.")

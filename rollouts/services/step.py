@@ -1,0 +1,91 @@
+"""One step of a rollout: look, decide, act, record; safe to call any number of times."""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import datetime, timedelta
+
+import msgspec
+from django.db import IntegrityError
+from django.db.models import F
+from django.utils import timezone
+
+from fleetportal.kit.errors import Stale
+from fleetportal.pulse import leases
+from rollouts.engine.actions import Action, Effect, Wait
+from rollouts.engine.steps import next_actions, waiting_for
+from rollouts.models import Rollout
+from rollouts.services import effects, moves
+from rollouts.services.snapshot import Loaded, load
+from rollouts.states import ROLLOUT
+
+log = logging.getLogger(__name__)
+
+LEASE = 60.0  # seconds; no step may take longer
+BUDGET = 40.0  # seconds after which a step leaves the rest to the next one
+LOOK_AGAIN = timedelta(seconds=5)  # nothing observed meanwhile: look anyway
+
+
+def rollout_advance(pk: str) -> None:
+    """Take the rollout as far as it goes now, then say when to look again."""
+    rollout = _rollout(pk)
+    if rollout is None or not leases.claim(rollout, seconds=LEASE):
+        return
+    until = timezone.now()
+    try:
+        until = _drive(rollout)
+    finally:
+        leases.release(rollout, not_before=until)
+
+
+def _rollout(pk: str) -> Rollout | None:
+    rows = Rollout.objects.select_related(
+        "deployment__team", "revision__deployment", "plan", "requested_by"
+    )
+    return rows.filter(pk=pk, state__in=sorted(ROLLOUT.active)).first()
+
+
+def _drive(rollout: Rollout) -> datetime:
+    """Act until only waiting is left; the time of the next look."""
+    started = time.monotonic()
+    while time.monotonic() - started < BUDGET:
+        now = timezone.now()
+        loaded = load(rollout, now)
+        actions = next_actions(loaded.snapshot, now)
+        todo = [action for action in actions if not isinstance(action, Wait)]
+        _say(rollout, loaded, now)
+        if not todo:
+            return _next_look(actions, now)
+        if not _perform(todo, loaded) or rollout.state in ROLLOUT.terminal:
+            return timezone.now()
+    return timezone.now()
+
+
+def _perform(actions: list[Action], loaded: Loaded) -> bool:
+    """False when a row was not as it was seen: the next step looks afresh."""
+    for action in actions:
+        performer = effects.perform if isinstance(action, Effect) else moves.perform
+        try:
+            performer(action, loaded)
+        except (Stale, IntegrityError) as error:
+            log.info("rollout.stale", extra={"rollout": str(loaded.rollout.pk), "why": str(error)})
+            return False
+    return True
+
+
+def _next_look(actions: list[Action], now: datetime) -> datetime:
+    times = [action.until for action in actions if isinstance(action, Wait) and action.until]
+    return min([now + LOOK_AGAIN, *times])
+
+
+def _say(rollout: Rollout, loaded: Loaded, now: datetime) -> None:
+    """Keep the sentence about what the rollout waits for; written only when it changes."""
+    found = waiting_for(loaded.snapshot, now)
+    said = {} if found is None else msgspec.to_builtins(found)
+    if said == rollout.waiting_for:
+        return
+    rows = Rollout.objects.filter(pk=rollout.pk, lease_token=rollout.lease_token)
+    if rows.update(waiting_for=said, version=F("version") + 1):
+        rollout.waiting_for = said
+        rollout.version += 1

@@ -1,0 +1,184 @@
+"""Taking a workspace off its cluster until nothing of it is left there.
+
+Order: the object, wait until children, pods and node claims are gone, then the ConfigMap. The
+namespace is never deleted, and what revisions share goes only with the deployment's last one.
+KAITO's finalizers let go before nodes do, so a 404 alone is not "gone".
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db import transaction
+from django.utils import timezone
+
+from clusters.gateway import Gateway
+from clusters.services.connections import gateway_of
+from fleetportal.accounts.principal import Principal
+from fleetportal.kit.doorbell import ring
+from fleetportal.kit.errors import PortalError, Temporary
+from fleetportal.kit.states import move
+from fleetportal.pulse import leases
+from workspaces.models import Revision, Workspace, WorkspaceObject
+from workspaces.services.claims import claims_release
+from workspaces.states import DEPLOYMENT, WORKSPACE
+
+TASK = "workspaces.retire"
+LEASE = 60.0
+LOOK_AGAIN = timedelta(seconds=2)
+TRY_AGAIN = timedelta(seconds=10)
+MAIN_KINDS = ("InferenceSet", "Workspace")
+
+
+def workspace_retire(
+    workspace: Workspace, *, reason: str, principal: Principal | None = None
+) -> None:
+    """Begin the removal; a worker carries it on. Safe to repeat."""
+    workspace.refresh_from_db()
+    if workspace.state in ("retiring", "retired"):
+        return
+    untouched = workspace.state == "planned"
+    with transaction.atomic():
+        move(
+            workspace,
+            "retired" if untouched else "retiring",
+            machine=WORKSPACE,
+            actor=principal,
+            reason=reason,
+            state_since=timezone.now(),
+            serving=False,
+            not_before=None,
+        )
+        if untouched:
+            claims_release(workspace=workspace)
+        else:
+            ring(TASK, workspace.pk)
+
+
+def leftovers_retire(*, revision: Revision) -> None:
+    """After a rollout: take away what older revisions still have, where the new one did not go."""
+    rows = Workspace.objects.filter(deployment=revision.deployment_id).exclude(
+        state__in=["retiring", "retired"]
+    )
+    for workspace in rows.exclude(revision=revision):
+        workspace_retire(workspace, reason=f"Replaced by {revision}")
+
+
+def workspace_retire_step(pk: str) -> None:
+    """One step of the removal, and the time of the next. Safe to repeat."""
+    workspace = (
+        Workspace.objects.select_related("cluster", "deployment", "revision__deployment")
+        .filter(pk=pk, state="retiring")
+        .first()
+    )
+    if workspace is None or not leases.claim(workspace, seconds=LEASE):
+        return
+    pause = LOOK_AGAIN
+    try:
+        if _remove(workspace, gateway_of(workspace.cluster)):
+            _finish(workspace)
+            return
+    except PortalError as error:
+        delay = error.delay if isinstance(error, Temporary) else None
+        pause = timedelta(seconds=delay) if delay else TRY_AGAIN
+        Workspace.objects.filter(pk=pk).update(message=str(error))
+    leases.release(workspace, not_before=timezone.now() + pause)
+
+
+def _remove(workspace: Workspace, gateway: Gateway) -> bool:
+    """Delete what may go now. True when nothing of it is left."""
+    parts = list(workspace.parts.filter(gone_at=None).order_by("pk"))
+    last = not _others(workspace).exists()
+    if last:
+        _delete_parts(gateway, [p for p in parts if p.kind == "Service"])
+    main = [part for part in parts if part.kind in MAIN_KINDS]
+    if not _delete_parts(gateway, main) or not _nothing_runs(workspace, gateway):
+        return False
+    rest = [p for p in parts if p.kind == "ConfigMap" or (last and p.kind in ("Service", "Secret"))]
+    if last and _team_secret_in_use(workspace):
+        rest = [part for part in rest if part.kind != "Secret"]
+    return _delete_parts(gateway, rest)
+
+
+def _delete_parts(gateway: Gateway, parts: list[WorkspaceObject]) -> bool:
+    """Ask for the deletion of each by UID; True when all of them are gone."""
+    return all([_delete_part(gateway, part) for part in parts])
+
+
+def _delete_part(gateway: Gateway, part: WorkspaceObject) -> bool:
+    live = gateway.get(part.kind, part.namespace, part.name)
+    if live is None or (part.uid and live["metadata"]["uid"] != part.uid):
+        WorkspaceObject.objects.filter(pk=part.pk).update(gone_at=timezone.now())
+        return True
+    if not live["metadata"].get("deletionTimestamp"):
+        gateway.delete(part.kind, part.namespace, part.name, uid=live["metadata"]["uid"])
+    return False
+
+
+def _nothing_runs(workspace: Workspace, gateway: Gateway) -> bool:
+    """No child, no pod, and no node that was made for it."""
+    children = _children(workspace, gateway)
+    if any(child["metadata"]["name"] != workspace.name for child in children):
+        return False
+    pods, _ = gateway.list("Pod", workspace.namespace)
+    if any(_belongs(pod["metadata"].get("labels") or {}, workspace.name) for pod in pods):
+        return False
+    claims, _ = gateway.list_if_served("NodeClaim", "")
+    return not any(_belongs(c["metadata"].get("labels") or {}, workspace.name) for c in claims)
+
+
+def _children(workspace: Workspace, gateway: Gateway) -> list[dict[str, dict[str, str]]]:
+    selector = f"inferenceset.kaito.sh/created-by={workspace.name}"
+    children, _ = gateway.list("Workspace", workspace.namespace, selector=selector)
+    return children
+
+
+def _belongs(labels: dict[str, str], name: str) -> bool:
+    """Whether labels name our workspace or a child of it."""
+    owners = [
+        labels.get("inferenceset.kaito.sh/created-by", ""),
+        labels.get("kaito.sh/workspace", ""),
+        labels.get("karpenter.kaito.sh/workspace-name", ""),
+    ]
+    return any(owner == name or owner.rpartition("-")[0] == name for owner in owners)
+
+
+def _others(workspace: Workspace) -> object:
+    """Other workspaces of the deployment that are on this cluster."""
+    rows = Workspace.objects.filter(deployment=workspace.deployment, cluster=workspace.cluster)
+    return rows.exclude(pk=workspace.pk).exclude(state="retired")
+
+
+def _team_secret_in_use(workspace: Workspace) -> bool:
+    rows = WorkspaceObject.objects.filter(
+        cluster=workspace.cluster, kind="Secret", namespace=workspace.namespace, gone_at=None
+    )
+    live = rows.exclude(workspace__state="retired").exclude(workspace=workspace)
+    return live.exclude(workspace__deployment=workspace.deployment).exists()
+
+
+def _finish(workspace: Workspace) -> None:
+    """Nothing is left: give the nodes back; with the last one the deployment ends."""
+    with transaction.atomic():
+        move(
+            workspace,
+            "retired",
+            machine=WORKSPACE,
+            reason="Nothing of it is left on the cluster",
+            expect={"lease_token": workspace.lease_token},
+            state_since=timezone.now(),
+            message="",
+            lease_expires_at=None,
+            ready_replicas=None,
+        )
+        claims_release(workspace=workspace)
+        workspace.parts.filter(gone_at=None, shared=True).update(gone_at=timezone.now())
+        _deployment_ends(workspace)
+
+
+def _deployment_ends(workspace: Workspace) -> None:
+    deployment = workspace.deployment
+    deployment.refresh_from_db()
+    rest = deployment.workspaces.exclude(state="retired")
+    if deployment.state == "retiring" and not rest.exists():
+        move(deployment, "retired", machine=DEPLOYMENT, reason="Nothing of it is left anywhere")
