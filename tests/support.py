@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
+
+from django.db import connections
 
 from fleetportal.accounts.models import Membership, Team, User
+
+T = TypeVar("T")
 
 PASSWORD = "correct horse battery staple"
 
@@ -48,3 +56,20 @@ def make_people() -> People:
         admin=make_user("admin", "admin"),
         auditor=make_user("auditor", "auditor"),
     )
+
+
+def race(work: Callable[[int], T], runners: int = 2) -> list[T | Exception]:
+    """Run `work(0..runners-1)` at once in threads with their own connections; results or errors."""
+    barrier = threading.Barrier(runners)
+
+    def run(number: int) -> T | Exception:
+        barrier.wait(10)
+        try:
+            return work(number)
+        except Exception as error:
+            return error
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(runners) as pool:
+        return list(pool.map(run, range(runners)))

@@ -14,12 +14,17 @@ if TYPE_CHECKING:
     from fleetportal.accounts.principal import Principal
 
 
+PERSONAL = ("token", "user")  # nobody else's business, but for the fleet's roles
+
+
 class EventQuerySet(models.QuerySet["Event"]):
     def visible_to(self, principal: Principal) -> EventQuerySet:
-        """The fleet's events and those of the principal's teams."""
+        """The fleet's events, those of the principal's teams, and of personal things one's own."""
         if principal.sees_all:
             return self
-        return self.filter(Q(team__isnull=True) | Q(team_id__in=principal.team_ids))
+        fleet = Q(team__isnull=True) & ~Q(object_type__in=PERSONAL)
+        own = Q(object_type__in=PERSONAL, actor=principal.user)
+        return self.filter(fleet | own | Q(team_id__in=principal.team_ids))
 
 
 class Event(models.Model):

@@ -27,7 +27,7 @@ Step = Callable[[str], object]
 PERIOD = 1.0  # seconds between looks
 LEASE = 10.0  # seconds until another child may take over
 RING_AGAIN = timedelta(seconds=5)  # a row rung for is left alone that long
-BATCH = 200
+BATCH = 200  # rows of a kind in one look, beside those already rung for
 
 _sources: dict[str, tuple[Due, Step]] = {}
 
@@ -37,6 +37,10 @@ def register(task: str, due: Due, step: Step) -> None:
     _sources[task] = (due, step)
 
 
+def unregister(task: str) -> None:
+    del _sources[task]
+
+
 class Ticker:
     """Looks once per `tick`; keeps in memory for whom it has just rung."""
 
@@ -44,18 +48,19 @@ class Ticker:
         self._rung: dict[tuple[str, str], datetime] = {}
         self.silent = False  # the last ring failed
 
-    def tick(self) -> int:
+    def tick(self, now: datetime | None = None) -> int:
         """Ring for everything due; how many rings or steps. 0 while another holds the lease."""
         if leases.hold("ticker", seconds=LEASE) is None:
             return 0
-        now = timezone.now()
+        now = now or timezone.now()
         heartbeats.beat("ticker", "ticker")
         self._rung = {key: at for key, at in self._rung.items() if now - at < RING_AGAIN}
-        return sum(self._look(task, due, step, now) for task, (due, step) in _sources.items())
+        sources = list(_sources.items())
+        return sum(self._look(task, due, step, now) for task, (due, step) in sources)
 
     def _look(self, task: str, due: Due, step: Step, now: datetime) -> int:
         count = 0
-        for pk in due(now, BATCH):
+        for pk in _safely(task, due, now, BATCH + len(self._rung)):
             key = (task, str(pk))
             if key in self._rung:
                 continue
@@ -65,6 +70,15 @@ class Ticker:
             if self.silent:
                 _run(task, step, str(pk))
         return count
+
+
+def _safely(task: str, due: Due, now: datetime, limit: int) -> list[object]:
+    """What is due; nothing when the look-up fails, so that one app cannot silence the others."""
+    try:
+        return list(due(now, limit))
+    except Exception:
+        log.exception("ticker.look_failed", extra={"task": task})
+        return []
 
 
 def _run(task: str, step: Step, pk: str) -> None:
