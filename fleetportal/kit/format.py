@@ -55,16 +55,16 @@ def percent(value: float | None, digits: int = 0) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """At most two units: "45 s", "2 min", "1 h 5 min", "3 d 4 h"."""
+    """At most two units, rounded down: "45 s", "2 min", "1 h 5 min", "3 d 4 h"."""
     if seconds is None:
         return UNKNOWN
     total = max(0, round(seconds))
     if total < 2 * MINUTE:
         return f"{total} s"
     if total < HOUR:
-        return f"{round(total / MINUTE)} min"
+        return f"{total // MINUTE} min"
     if total < DAY:
-        return _two(total // HOUR, "h", round(total % HOUR / MINUTE), "min")
+        return _two(total // HOUR, "h", total % HOUR // MINUTE, "min")
     return _two(total // DAY, "d", total % DAY // HOUR, "h")
 
 

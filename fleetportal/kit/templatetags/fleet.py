@@ -86,7 +86,7 @@ def age(moment: datetime | None, stale: float = 0, old: float = 0) -> SafeString
     With `stale` and `old` (seconds) it turns amber, then grey, here and in app.js as it ticks.
     """
     if moment is None:
-        return format_html('<span class="age unknown-text">never</span>')
+        return format_html('<span class="age unknown-text">{}</span>', "never")
     now = timezone.now()
     seconds = (now - moment).total_seconds()
     css = "old" if old and seconds >= old else "stale" if stale and seconds >= stale else ""
@@ -106,7 +106,7 @@ def age(moment: datetime | None, stale: float = 0, old: float = 0) -> SafeString
 def countdown(deadline: datetime | None, ended: str = "due") -> SafeString:
     """Time left; app.js ticks it from the server's clock and writes `ended` at zero."""
     if deadline is None:
-        return format_html('<span class="count-down">no limit</span>')
+        return format_html('<span class="count-down">{}</span>', words.until(None, timezone.now()))
     return format_html(
         '<time class="count-down" datetime="{}" data-deadline data-ended="{}">{}</time>',
         deadline.astimezone(UTC).isoformat(timespec="milliseconds"),
@@ -183,7 +183,7 @@ def score_segments(terms: Iterable[Any]) -> list[Segment]:
     Points below zero step back from the end, so the bar always ends at the total.
     """
     rows: Sequence[Any] = list(terms)
-    scale = max(sum(abs(term.weight) for term in rows), sum(max(t.points, 0) for t in rows)) or 1
+    scale = max(sum(term.weight for term in rows), sum(max(t.points, 0) for t in rows)) or 1
     segments: list[Segment] = []
     end = 0.0
     ordered = [t for t in rows if t.points >= 0] + [t for t in rows if t.points < 0]
