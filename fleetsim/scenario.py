@@ -1,8 +1,8 @@
 """Seeds fleets and single clusters: the story's nine, generated ones, and those made at run time.
 
-A cluster's dict has settings of actors.spec.ClusterSpec (kaito_version, mode, provider, region, gates,
-capacity, faults ...) and contents: nodes, pods, quotas, foreign_workspaces, labels, environment, grants,
-cordoned, cordon_reason. Contents are put in before actors see the cluster.
+A cluster's dict has settings of actors.spec.ClusterSpec (kaito_version, mode, provider, region,
+gates, capacity, faults ...) and contents: nodes, pods, quotas, foreign_workspaces, labels,
+environment, grants, cordoned, cordon_reason. Contents are put in before actors see the cluster.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _CONTENTS = ("nodes", "pods", "quotas", "foreign_workspaces", "labels", "environ
 
 
 def build(fleet: Fleet, name: str, count: int = 0) -> None:
-    """Seed a scenario: `story` (nine clusters, generated ones beyond; fewer when `count` is below nine)
-    or `empty`. Raises ValueError for another name or more than 1000 clusters."""
+    """Seed a scenario: `story` (nine clusters, generated ones beyond, fewer when `count` is below
+    nine) or `empty`. Raises ValueError for another name or more than 1000 clusters."""
     if name == "empty":
         return
     if name != "story":
@@ -33,6 +33,7 @@ def build(fleet: Fleet, name: str, count: int = 0) -> None:
         raise ValueError(f"clusters: {wanted} is not between 1 and {MOST}")
     for cluster, spec in list(STORY.items())[:wanted]:
         make_cluster(fleet, cluster, spec)
+    actors.of(fleet).rush()
     for number in range(len(STORY) + 1, wanted + 1):
         make_cluster(fleet, *generated.spec(number, fleet.rng(f"generated/{number}")))
 

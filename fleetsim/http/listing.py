@@ -8,6 +8,7 @@ import orjson
 
 from fleetsim.errors import ApiError
 from fleetsim.http.messages import Reply, Request
+from fleetsim.http.tables import table_reply, wants_table
 from fleetsim.http.targets import Target
 from fleetsim.kinds import Kind
 from fleetsim.selectors import Requirement, label_matcher, parse_fields
@@ -117,6 +118,8 @@ def list_reply(cluster: ClusterStore, kind: Kind, target: Target, request: Reque
         if not Selection(kind, target, request).given:
             meta["remainingItemCount"] = len(records) - limit
         records = page
+    if wants_table(request):
+        return table_reply(kind, records, meta, cluster.fleet.clock.now())
     return Reply(200, _list_body(kind, meta, records))
 
 

@@ -3,12 +3,15 @@
 Translates HTTP into calls of the write path and its results into answers; no rule about objects lives here.
 """
 
+from dataclasses import replace
 from typing import Any
 
 from fleetsim import errors, lifecycle, writes
 from fleetsim.errors import ApiError
 from fleetsim.http.listing import deciding_records, list_reply
 from fleetsim.http.messages import Reply, Request, json_reply
+from fleetsim.http.reviews import authorise
+from fleetsim.http.tables import table_reply, wants_table
 from fleetsim.http.targets import Target
 from fleetsim.kinds import Kind
 from fleetsim.store import ClusterStore, Obj
@@ -43,6 +46,8 @@ def key_of(kind: Kind, target: Target) -> Key:
 
 def _get(cluster: ClusterStore, kind: Kind, target: Target, request: Request) -> Reply:
     record = writes.record_at(cluster, kind, key_of(kind, target))
+    if wants_table(request):
+        return table_reply(kind, [record], {"resourceVersion": str(record.rv)}, cluster.fleet.clock.now())
     return Reply(200, record.full(kind))
 
 
@@ -144,6 +149,9 @@ def _apply(
         causes = [errors.cause("FieldValueRequired", "fieldManager",
                                "Required value: is required for apply patch")]  # fmt: skip
         raise errors.invalid("meta.k8s.io", "PatchOptions", "", causes)
+    missing = key_of(kind, target) not in cluster.table(kind.kind).records
+    if missing and request.user is not None:
+        authorise(request.user, replace(target, verb="create"))
     obj, created = writes.apply(cluster, kind, _body(kind, target, request), write)
     return json_reply(obj, 201 if created else 200, write.warnings)
 

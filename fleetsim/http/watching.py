@@ -128,7 +128,7 @@ class Watch:
             await asyncio.wait({getter, gone}, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
             if not getter.done():
                 getter.cancel()
-                if not gone.done() and self.bookmarks:
+                if not gone.done() and self.bookmarks and wait >= self.pause:
                     await self._send(self._bookmark())
                 return not gone.done()
             changes = [getter.result()]
