@@ -33,9 +33,9 @@ def build(fleet: Fleet, name: str, count: int = 0) -> None:
         raise ValueError(f"clusters: {wanted} is not between 1 and {MOST}")
     for cluster, spec in list(STORY.items())[:wanted]:
         make_cluster(fleet, cluster, spec)
-    actors.of(fleet).rush()
     for number in range(len(STORY) + 1, wanted + 1):
         make_cluster(fleet, *generated.spec(number, fleet.rng(f"generated/{number}")))
+    actors.of(fleet).rush()
 
 
 def make_cluster(fleet: Fleet, name: str, spec: Spec) -> ClusterStore:
@@ -90,8 +90,9 @@ def _seed_idle_pods(store: ClusterStore, wanted: int) -> None:
 
 
 def registration(fleet: Fleet) -> list[Spec]:
-    """What a portal's operator would type for every cluster: name, environment, region, provider,
-    labels, grants, quotas, simulated, cordoned, cordon_reason. The server adds address and token."""
+    """What a portal's operator would type, a row per cluster: name, environment, region, provider,
+    labels, grants, quotas, simulated, cordoned, cordon_reason. The server adds address and token.
+    """
     return [{"name": name, **store.meta} for name, store in fleet.clusters.items()]
 
 

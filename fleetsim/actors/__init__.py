@@ -1,6 +1,7 @@
 """What lives in the simulated clusters: KAITO, clouds, schedulers, kubelets and engines.
 
-Actors write through the same path as every client of the API. `run` is the server's background task.
+Actors write through the same path as every client of the API. `run` is
+the server's background task.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""KAITO's validating webhook as a live actor: it judges writes with the cluster's state of the moment.
+"""KAITO's validating webhook as a live actor: it judges writes by the cluster's present state.
 
 Workspaces on CREATE and UPDATE; InferenceSets also on /status, with no exemption for deletion, and
 always with the checks of creating a child. Answers have KAITO's form.

@@ -43,6 +43,13 @@ class Agenda:
         """When the next timer is due."""
         return self._heap[0][0] if self._heap else None
 
+    def run_next(self) -> bool:
+        """Run the next timer whether due or not. False when there is none."""
+        if not self._heap:
+            return False
+        heapq.heappop(self._heap)[2]()
+        return True
+
     def run_due(self) -> bool:
         """Run every timer that is due now. True when at least one ran."""
         now = self.fleet.clock.now()

@@ -1,4 +1,4 @@
-"""KAITO's side of nodes: asks for NodeClaims or a NodePool, and reads from them whether nodes are there.
+"""KAITO's side of nodes: asks for NodeClaims or a NodePool, and reads whether nodes are there.
 
 Bring-your-own counts matching ready nodes only, with no look at free GPUs: that is what KAITO does.
 """
@@ -67,7 +67,7 @@ def owned_nodes(m: Member, workspace: Obj) -> list[Obj]:
 
 
 def _covering_nodes(m: Member, workspace: Obj) -> list[Obj]:
-    """Karpenter mode: ready unowned nodes that match are counted, though the pods cannot land there."""
+    """Karpenter mode: ready unowned nodes that match count, though no pod can land there."""
     if m.spec.mode != KARPENTER:
         return []
     wanted = naming.instance_type(workspace)

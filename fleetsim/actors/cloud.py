@@ -1,4 +1,4 @@
-"""Plays Karpenter and the cloud: launches machines for NodeClaims, registers nodes, takes them away.
+"""Plays Karpenter and the cloud: launches machines for NodeClaims, registers nodes, removes them.
 
 Capacity is what the cluster's spec says, which no portal can read; a refused launch is tried again.
 """

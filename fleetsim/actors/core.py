@@ -1,7 +1,7 @@
 """The actors' loop: changes of objects and timers in, one reconcile per touched object out.
 
-One queue and one task serve the whole fleet, so idle clusters cost nothing. A reconcile that the API
-refuses is tried again later, as a controller's work queue does.
+One queue and one task serve the whole fleet, so idle clusters cost nothing. A reconcile that the
+API refuses is tried again later, as a controller's work queue does.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import TypeVar
 
 from fleetsim.actors import (
     admission,
@@ -28,7 +27,8 @@ from fleetsim.actors.agenda import Agenda
 from fleetsim.actors.member import Member
 from fleetsim.actors.objects import Obj, key_of, labels, meta
 from fleetsim.actors.spec import ClusterSpec
-from fleetsim.store import ApiError, ClusterStore, Fleet
+from fleetsim.store import ApiError, ClusterStore, Fleet, Response
+from fleetsim.table import Record
 
 Key = tuple[str, str, str, str]  # cluster, controller, namespace, name
 Reconcile = Callable[[Member, str, str], None]
@@ -38,7 +38,6 @@ KINDS = (
 )  # fmt: skip
 BATCH = 200
 log = logging.getLogger(__name__)
-_T = TypeVar("_T")
 
 CONTROLLERS: dict[str, Reconcile] = {
     "workspace": workspace.reconcile,
@@ -88,10 +87,16 @@ class Actors:
             self._scan(member)
 
     def _scan(self, member: Member) -> None:
-        for kind in KINDS:
-            if kind != "Node" and kind in member.store.kinds:
-                for obj in member.store.list(kind):
-                    self._route(member, "ADDED", obj)
+        store = member.store
+        for name in (name for name in KINDS if name != "Node" and name in store.kinds):
+            for record in store.table(name).rows(None):
+                if not _settled(record):
+                    self._route(member, "ADDED", record.load(store.kinds[name]))
+
+    def rush(self, limit: int = 500) -> None:
+        """Settle and run timers early, at most `limit`: for worlds that begin grown."""
+        while not self.settle() and limit and self.agenda.run_next():
+            limit -= 1
 
     def wake(self) -> None:
         """Make a sleeping loop look again, after a setting was changed from outside."""
@@ -160,7 +165,7 @@ class Actors:
         if route is not None:
             route(m, change, obj)
 
-    def _proxy(self, store: ClusterStore, pod: Obj, *request: object) -> runtime.Response:
+    def _proxy(self, store: ClusterStore, pod: Obj, *request: object) -> Response:
         return runtime.answer(self._member(store), pod, *request)  # type: ignore[arg-type]
 
     def _log(
@@ -175,6 +180,12 @@ class Actors:
                 503, "error trying to reach service: dial tcp: connect: connection refused"
             )
         return member
+
+
+def _settled(record: Record) -> bool:
+    """A running pod that is nothing to KAITO: nobody needs to look at it."""
+    running = record.fields.get("status.phase") == "Running"
+    return running and naming.WORKSPACE not in record.labels
 
 
 def _on_workspace(m: Member, change: str, obj: Obj) -> None:

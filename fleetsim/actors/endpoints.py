@@ -24,7 +24,7 @@ def services_of(m: Member, pod: Obj) -> list[str]:
 
 
 def _matches(service: Obj, found: dict[str, str]) -> bool:
-    selector = (service.get("spec") or {}).get("selector")
+    selector: dict[str, str] = (service.get("spec") or {}).get("selector") or {}
     return bool(selector) and selector.items() <= found.items()
 
 

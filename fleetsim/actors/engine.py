@@ -9,7 +9,7 @@ from __future__ import annotations
 from fleetsim.actors import estimate, models, naming, pods, timing
 from fleetsim.actors.member import Member, Progress
 from fleetsim.actors.models import Model
-from fleetsim.actors.objects import Obj, annotations, labels, meta
+from fleetsim.actors.objects import Obj, labels, meta, notes_of
 from fleetsim.actors.spec import FAULT_ANNOTATION, Fault
 
 INPUT_TOKENS, OUTPUT_TOKENS = 2048, 256
@@ -31,7 +31,7 @@ def is_leader(pod: Obj) -> bool:
 def fault(m: Member, pod: Obj, kind: str) -> Fault | None:
     """A fault of this kind for the pod: from the Workspace's annotation or the cluster's spec."""
     workspace = workspace_of(m, pod)
-    if workspace and annotations(workspace).get(FAULT_ANNOTATION) == kind:
+    if workspace and notes_of(workspace).get(FAULT_ANNOTATION) == kind:
         return Fault(kind, factor=0.5)
     return m.spec.fault(kind, labels(pod).get(naming.WORKSPACE, ""))
 
@@ -135,7 +135,7 @@ def _wants_benchmark(m: Member, pod: Obj) -> bool:
     workspace = workspace_of(m, pod)
     if workspace is None or not naming.preset(workspace):
         return False
-    return annotations(workspace).get(naming.NO_BENCHMARK) != "true"
+    return notes_of(workspace).get(naming.NO_BENCHMARK) != "true"
 
 
 def _measured(m: Member, pod: Obj) -> None:

@@ -34,7 +34,7 @@ def _name(obj: Obj) -> str:
 
 
 def shape_of_node(node: Obj) -> NodeShape | None:
-    """From GPU Feature Discovery labels, memory rounded to GiB as KAITO does; None when they lack."""
+    """From GPU Feature Discovery labels, memory rounded to GiB as KAITO does; None without."""
     found = labels(node)
     product = found.get("nvidia.com/gpu.product", "")
     count, memory = found.get("nvidia.com/gpu.count"), found.get("nvidia.com/gpu.memory")

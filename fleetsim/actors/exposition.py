@@ -1,7 +1,7 @@
-"""Prometheus text as vLLM writes it: its metric names, buckets and labels, from one pod's load. Pure.
+"""Prometheus text as vLLM writes it: its names, buckets and labels, from one pod's load. Pure.
 
-Names and buckets are those of vllm/v1/metrics/loggers.py. Counters grow with time under load and with
-every proxied request, and never shrink; histograms spread them by a fixed shape.
+Names and buckets are those of vllm/v1/metrics/loggers.py. Counters grow with time under load and
+with every proxied request, and never shrink; histograms spread them by a fixed shape.
 """
 
 from __future__ import annotations

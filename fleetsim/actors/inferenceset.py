@@ -1,7 +1,7 @@
 """KAITO's InferenceSet controller: children by count, sums in the status, deletion without waiting.
 
-It never changes a child for a changed template, and its status write passes admission like anyone's:
-while that refuses, the status stands still.
+It never changes a child for a changed template, and its status write passes admission like any
+other: while that refuses, the status stands still.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""KAITO's reading of a Workspace's pods: InferenceReady with its reason, and the benchmark's result."""
+"""KAITO's reading of a Workspace's pods: InferenceReady, its reason, the benchmark's result."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from fleetsim.actors import engine, naming
 from fleetsim.actors.member import Member
 from fleetsim.actors.objects import (
     Obj,
-    annotations,
     find_condition,
     is_true,
     key_of,
     meta,
+    notes_of,
     pod_ready,
     set_condition,
 )
@@ -94,7 +94,7 @@ def _benchmark(m: Member, workspace: Obj, pods: list[Obj]) -> None:
     """Write the result once; a missing line fails it though the endpoint serves."""
     if find_condition(workspace, "BenchmarkCompleted") or not naming.preset(workspace):
         return
-    if annotations(workspace).get(naming.NO_BENCHMARK) == "true":
+    if notes_of(workspace).get(naming.NO_BENCHMARK) == "true":
         return
     leader = next((pod for pod in pods if engine.is_leader(pod)), None)
     progress = m.progress.get(meta(leader)["uid"]) if leader else None

@@ -1,6 +1,6 @@
-"""Plays the kubelet: pulls images, starts containers, ends pods, and forgets pods whose node is gone.
+"""Plays the kubelet: starts containers, ends pods, and forgets pods whose node is gone.
 
-A model pod walks image, weights, load, benchmark, serving; what it is doing now is in Member.progress.
+A model pod walks image, weights, load, benchmark, serving; what it does now is in Member.progress.
 """
 
 from __future__ import annotations

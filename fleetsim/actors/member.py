@@ -33,7 +33,7 @@ class Progress:
 
 @dataclass(slots=True)
 class Traffic:
-    """Background load of one pod: `since` while a Service sends clients, `carried` seconds before."""
+    """Background load of a pod: `since` while a Service sends clients, `carried` seconds before."""
 
     since: datetime | None = None
     carried: float = 0.0

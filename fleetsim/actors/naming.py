@@ -1,4 +1,4 @@
-"""KAITO's names: labels, annotations, finalizers, managers, and what it reads out of its objects. Pure."""
+"""KAITO's names: labels, annotations, finalizers; and what it reads from its objects. Pure."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def vllm_settings(config: Obj | None) -> dict[str, Any]:
 
 
 def served_name(workspace: Obj, config: Obj | None) -> str:
-    """What clients must send as `model`: the config's word, the InferenceSet's name, the preset's."""
+    """What clients send as `model`: the config's word, the InferenceSet's name, the preset's."""
     told = vllm_settings(config).get("served-model-name")
     if told:
         return str(told)

@@ -20,7 +20,7 @@ def labels(obj: Obj) -> dict[str, str]:
     return meta(obj).get("labels") or {}
 
 
-def annotations(obj: Obj) -> dict[str, str]:
+def notes_of(obj: Obj) -> dict[str, str]:
     """Annotations; empty when there are none."""
     return meta(obj).get("annotations") or {}
 

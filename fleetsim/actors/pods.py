@@ -1,4 +1,4 @@
-"""Writes a pod's status as a kubelet does: waiting, running, ready; and runs later steps of a pod."""
+"""Writes a pod's status as a kubelet does: waiting, running, ready; and runs its later steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plays vLLM in a pod: models, chat completions, health and metrics on port 5000, and the pod's log.
+"""Plays vLLM in a pod: models, chat completions, health and metrics on port 5000, and its log.
 
 Answers are deterministic and name model and pod, so that a test can see who answered.
 """

@@ -1,7 +1,8 @@
 """How many nodes KAITO's estimator asks for, and how it starts the engine on them.
 
-Written from the description of pkg/workspace/estimator/nodesestimator and pkg/model at v0.12.0, with the
-constants of the release after it. Pure; the portal's own sizing is separate code, so each checks the other.
+Written from the description of pkg/workspace/estimator/nodesestimator and pkg/model at v0.12.0,
+with the constants of the release after it. Pure; the portal's own sizing is separate code, so
+each checks the other.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ class SizingError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Constants:
-    """`utilisation` of GPU memory and fixed `overhead` in GiB; the second pair is for the NVIDIA A10."""
+    """`utilisation` of GPU memory, `overhead` in GiB; the second pair is for the NVIDIA A10."""
 
     utilisation: float
     overhead: float
@@ -67,7 +68,8 @@ def nodes_needed(
     if usable <= reserve:
         needs, has = reserve / GIB, usable / GIB
         raise SizingError(
-            f"GPU memory {has:.2f}GiB is too small, needs more than {needs:.2f}GiB for overhead and KV cache"
+            f"GPU memory {has:.2f}GiB is too small, needs more than {needs:.2f}GiB "
+            "for overhead and KV cache"
         )
     room = (usable - reserve) / 1.05
     gpus = math.floor(1.02 * math.ceil(weights_gib * GIB) / room) + 1

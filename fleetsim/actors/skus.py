@@ -1,7 +1,7 @@
 """Node shapes of the simulated clouds: what an instance type carries and what its card reports.
 
-`gib` is KAITO's SKU table figure per GPU (pkg/sku, v0.12.0); `mib` is what the driver reports and GPU
-Feature Discovery puts on the node, which is less. Pure data.
+`gib` is KAITO's SKU table figure per GPU (pkg/sku, v0.12.0); `mib` is what the driver reports and
+GPU Feature Discovery puts on the node, which is less. Pure data.
 """
 
 from __future__ import annotations

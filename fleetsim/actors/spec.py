@@ -1,7 +1,7 @@
 """What a simulated cluster is: its KAITO, its cloud and what goes wrong in it.
 
-A plain value that scenarios build from a dict; actors read it, tests and the demo may change it while
-the fleet runs (capacity runs out, a fault begins).
+A plain value that scenarios build from a dict; actors read it, tests and the demo may change it
+while the fleet runs (capacity runs out, a fault begins).
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ FAULT_ANNOTATION = "fleetsim.dev/fault"
 class Fault:
     """One thing that fails for every Workspace whose name begins with `match` (empty: all).
 
-    `kind`: image (cannot be pulled), oom (killed while loading), benchmark (no result line), slow (peak
-    tokens times `factor`), stuck (never becomes ready), capacity (no node), weights (download refused).
+    `kind`: image (cannot be pulled), oom (killed while loading), benchmark (no result line), slow
+    (peak tokens times `factor`), stuck (never ready), capacity (no node), weights (refused).
     """
 
     kind: str
@@ -80,7 +80,7 @@ class ClusterSpec:
 
     @classmethod
     def parse(cls, data: dict[str, Any]) -> ClusterSpec:
-        """From a scenario's or the admin interface's dict. Raises ValueError naming an unknown key."""
+        """From a scenario's or the admin's dict. Raises ValueError naming an unknown key."""
         known = set(cls.__dataclass_fields__)
         unknown = sorted(set(data) - known)
         if unknown:

@@ -105,7 +105,8 @@ def _refusal(m: Member, workload: Obj, pod: Obj) -> str:
     """Why the API server would not take this pod; empty when it would."""
     namespace, name = key_of(pod)
     if len(meta(workload)["name"]) > LONGEST_NAME:
-        return f'Pod "{name}" is invalid: metadata.labels: Invalid value: must be no more than 63 bytes'
+        text = "metadata.labels: Invalid value: must be no more than 63 bytes"
+        return f'Pod "{name}" is invalid: {text}'
     found = m.store.get("Namespace", None, namespace)
     if found and labels(found).get(ENFORCE) == "restricted":
         return (

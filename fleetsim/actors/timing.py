@@ -1,6 +1,6 @@
 """How long things take, in simulated seconds, and how fast a model is once it runs.
 
-Round figures of the clouds' own scale; what matters is their order and that they repeat for one seed.
+Round figures of the clouds' own scale; what matters is their order, and that they repeat.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import yaml
 
 from fleetsim.actors import models, naming, skus
 from fleetsim.actors.member import Member
-from fleetsim.actors.objects import Obj, annotations, meta
+from fleetsim.actors.objects import Obj, meta, notes_of
 
 _LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
 _MIG = re.compile(r"^[1-7]g\.\d+gb(\+me)?$")
@@ -111,7 +111,7 @@ def inference(workspace: Obj) -> Errors:
 
 
 def _runtime(workspace: Obj) -> str:
-    return annotations(workspace).get(naming.RUNTIME, "vllm")
+    return notes_of(workspace).get(naming.RUNTIME, "vllm")
 
 
 def _preset(workspace: Obj) -> Errors:
@@ -146,7 +146,7 @@ def _twice(names: list[str]) -> list[str]:
 
 def notes(workspace: Obj) -> Errors:
     """Annotations with a closed set of values."""
-    found = annotations(workspace)
+    found = notes_of(workspace)
     return [
         f"invalid value: {found[key]}: metadata.annotations[{key}]"
         for key, allowed in _VALUES.items()
@@ -164,12 +164,10 @@ def config(m: Member, workspace: Obj) -> Errors:
     if found is None:
         text = f"ConfigMap '{wanted}' specified in 'config' not found in namespace '{namespace}'"
         return [f"{text}: config"]
-    text = (found.get("data") or {}).get(naming.CONFIG_KEY)
-    if text is None:
-        return [
-            f"missing field(s): data.{naming.CONFIG_KEY}\nConfigMap '{wanted}' lacks the required key"
-        ]
-    return _settings(workspace, wanted, text)
+    content = (found.get("data") or {}).get(naming.CONFIG_KEY)
+    if content is None:
+        return [f"missing field(s): data.{naming.CONFIG_KEY}\nConfigMap '{wanted}' lacks the key"]
+    return _settings(workspace, wanted, content)
 
 
 def cached(m: Member, namespace: str, wanted: str) -> bool:
@@ -183,7 +181,7 @@ def _settings(workspace: Obj, wanted: str, text: str) -> Errors:
         document: Any = yaml.safe_load(text)
     except yaml.YAMLError as error:
         return [
-            f"Failed to parse '{naming.CONFIG_KEY}' in ConfigMap '{wanted}': {error.__class__.__name__}: config"
+            f"Failed to parse '{naming.CONFIG_KEY}' of '{wanted}': {type(error).__name__}: config"
         ]
     settings = document.get("vllm") if isinstance(document, dict) else None
     if settings is not None and not isinstance(settings, dict):

@@ -1,4 +1,4 @@
-"""The webhook's look at bring-your-own nodes: they exist, carry GPU facts, are alike and big enough.
+"""The webhook's look at bring-your-own nodes: they exist, carry GPU facts, are alike, suffice.
 
 Free GPUs are not looked at, and nothing is reserved: neither does KAITO.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from fleetsim.actors import estimate, models, naming
 from fleetsim.actors.estimate import NodeShape
 from fleetsim.actors.member import Member
-from fleetsim.actors.objects import Obj, annotations, meta
+from fleetsim.actors.objects import Obj, meta, notes_of
 
 _PATH = "labelSelector"
 
@@ -35,7 +35,7 @@ def _alike(workspace: Obj, weights_gib: float, shapes: list[NodeShape]) -> list[
             f"nodes that match the label selector differ in GPU product, count or memory: {_PATH}"
         ]
     total = sum(shape.gpus * shape.gib for shape in shapes)
-    if naming.BYPASS not in annotations(workspace) and total < weights_gib:
-        text = f"Insufficient total GPU memory: {total}GiB on matching nodes, model needs {weights_gib}GiB"
+    if naming.BYPASS not in notes_of(workspace) and total < weights_gib:
+        text = f"Insufficient total GPU memory: {total}GiB on nodes, model needs {weights_gib}GiB"
         return [f"{text}: {_PATH}"]
     return []

@@ -7,7 +7,7 @@ from typing import Any
 from fleetsim.actors import estimate, models, naming, sizing
 from fleetsim.actors.member import Member
 from fleetsim.actors.nodes import GPU
-from fleetsim.actors.objects import Obj, annotations, key_of, labels, meta, owner_ref
+from fleetsim.actors.objects import Obj, key_of, labels, meta, notes_of, owner_ref
 
 PORT = 5000
 _PORTS = (("http", 80, PORT), ("ray", 6379, 6379), ("dashboard", 8265, 8265), ("zmq", 5557, 5557))
@@ -38,7 +38,7 @@ def _base(workspace: Obj, kind: str, api_version: str, name: str) -> Obj:
 
 def _service(workspace: Obj) -> Obj:
     name = meta(workspace)["name"]
-    public = annotations(workspace).get("kaito.sh/enablelb") == "True"
+    public = notes_of(workspace).get("kaito.sh/enablelb") == "True"
     selector = {naming.WORKSPACE: name, "statefulset.kubernetes.io/pod-name": f"{name}-0"}
     ports = [{"name": n, "port": p, "targetPort": t, "protocol": "TCP"} for n, p, t in _PORTS]
     service = _base(workspace, "Service", "v1", name)

@@ -1,7 +1,7 @@
 """KAITO's Workspace controller: defaults, estimate, nodes, workload, conditions, deletion.
 
-It reads the cluster and moves one step; every change of its objects makes it look again. It writes as
-the real one does: whole objects by PUT under its own manager, the status apart.
+It reads the cluster and moves one step; every change of its objects makes it look again. It
+writes as the real one does: whole objects by PUT under its own manager, the status apart.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from fleetsim.actors import claims, estimate, judge, naming, workload
 from fleetsim.actors.member import Member
 from fleetsim.actors.objects import (
     Obj,
-    annotations,
     deleting,
     digest,
     find_condition,
     meta,
+    notes_of,
     set_condition,
 )
 from fleetsim.actors.sizing import SizingError
@@ -84,7 +84,7 @@ def _estimate(m: Member, workspace: Obj) -> str:
 
 
 def _resources(m: Member, workspace: Obj, trouble: str) -> bool:
-    """NodeClaimReady, NodesReady, ResourceReady. With no target they are True: 0 of 0, as in KAITO."""
+    """NodeClaimReady, NodesReady, ResourceReady. With no target they are True: 0 of 0."""
     checks = claims.byo_checks(m, workspace) if m.spec.byo else claims.checks(m, workspace)
     for kind, ok, reason, message in checks:
         _set(m, workspace, kind, ok, reason, message + trouble)
@@ -140,4 +140,4 @@ def _finalize(m: Member, workspace: Obj) -> None:
 
 def wants_benchmark(workspace: Obj) -> bool:
     """Whether the start-up benchmark is on."""
-    return annotations(workspace).get(naming.NO_BENCHMARK) != "true"
+    return notes_of(workspace).get(naming.NO_BENCHMARK) != "true"

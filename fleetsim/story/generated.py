@@ -18,7 +18,7 @@ _AZURE_NODES = (("Standard_NC24ads_A100_v4", 1), ("Standard_NC48ads_A100_v4", 2)
 
 
 def spec(number: int, rng: random.Random) -> tuple[str, Spec]:
-    """Name and spec of the cluster with a running number; every third one provisions its own nodes."""
+    """Name and spec of a cluster by number; every third Azure one provisions its own nodes."""
     azure = number % 2 == 0
     environment = rng.choice(_ENVIRONMENTS)
     region = rng.choice(_AZURE if azure else _AWS)

@@ -6,6 +6,7 @@ base image's ConfigMap, storage classes.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -36,6 +37,12 @@ def definitions(spec: ClusterSpec) -> list[Obj]:
         names.append("inferenceset")
     if spec.mode != BYO:
         names.append("karpenter")
+    return _load(tuple(names))
+
+
+@lru_cache(maxsize=8)
+def _load(names: tuple[str, ...]) -> list[Obj]:
+    """Parsed once; the store copies what it takes."""
     return crds.load(*names)
 
 
@@ -117,7 +124,7 @@ def _webhook(what: str, resources: list[str]) -> Obj:
     name = f"validation.{what}.kaito.sh"
     service = {"name": "kaito-workspace", "namespace": NAMESPACE, "path": f"/{what}", "port": 9443}
     rule = {"apiGroups": ["kaito.sh"], "apiVersions": ["v1alpha1", "v1beta1"], "scope": "*"}
-    rule |= {"operations": ["CREATE", "UPDATE"], "resources": resources}  # type: ignore[dict-item]
+    rule |= {"operations": ["CREATE", "UPDATE"], "resources": resources}
     hook = {
         "name": name,
         "admissionReviewVersions": ["v1"],

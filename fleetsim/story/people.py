@@ -16,8 +16,10 @@ _JOBS = ("train-ranker", "embed-batch", "notebook", "fine-tune", "sim-rollout")
 
 
 def seed_nodes(store: ClusterStore, spec: ClusterSpec, rows: list[Obj]) -> None:
-    """Nodes of every row {instance_type, pool, count, allocatable?, used?, labels?, taints?, spot?},
-    with one pod per node that holds `used` GPUs."""
+    """Nodes of every row, with one pod per node that holds `used` GPUs.
+
+    A row is {instance_type, pool, count, allocatable?, used?, labels?, taints?, spot?}.
+    """
     for row in rows:
         sku = skus.find(row["instance_type"])
         if sku is None:
@@ -55,7 +57,8 @@ def _seed_node(store: ClusterStore, spec: ClusterSpec, row: Obj, sku: skus.Sku, 
 def _node_name(spec: ClusterSpec, pool: str, number: int, suffix: str) -> str:
     if spec.provider == "azure":
         return f"aks-{pool}-{suffix[:8]}-vmss{number:06d}"
-    return f"ip-10-{int(suffix[:2], 16)}-{int(suffix[2:4], 16)}-{10 + number}.{spec.region}.compute.internal"
+    net = f"{int(suffix[:2], 16)}-{int(suffix[2:4], 16)}"
+    return f"ip-10-{net}-{10 + number}.{spec.region}.compute.internal"
 
 
 def ensure_namespace(store: ClusterStore, name: str) -> None:
@@ -72,8 +75,9 @@ def seed_pod(store: ClusterStore, name: str, node: str, gpus: int) -> None:
         container["resources"] = {"requests": {GPU: str(gpus)}, "limits": {GPU: str(gpus)}}
     stamp = store.fleet.clock.stamp()
     ready = {"status": "True", "lastTransitionTime": stamp, "reason": "", "message": ""}
+    running = {"running": {"startedAt": stamp}}
     state = {"name": "main", "ready": True, "restartCount": 0, "image": container["image"],
-             "imageID": "", "started": True, "state": {"running": {"startedAt": stamp}}}  # fmt: skip
+             "imageID": "", "started": True, "state": running}  # fmt: skip
     store.seed({
         "apiVersion": "v1",
         "kind": "Pod",
