@@ -163,6 +163,11 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_connect_timeout": 3,
     "socket_keepalive": True,
     "health_check_interval": 10,
+    # Of a ring, not of the consumer: one more try at once, then the ticker takes over.
+    "max_retries": 1,
+    "interval_start": 0.05,
+    "interval_step": 0,
+    "interval_max": 0.05,
 }
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
