@@ -100,7 +100,6 @@
   function setPaused(value) {
     paused = value;
     for (const button of all("[data-pause]")) {
-      button.setAttribute("aria-pressed", String(paused));
       button.textContent = paused ? "Updates paused. Resume" : "Pause updates";
     }
     if (!paused) refresh();
@@ -148,11 +147,18 @@
 
   /* morphing keeps what the reader did: open folds, typed text, focus; changed cells are washed once */
   let washed = [];
+  function isReaders(name, node) {
+    if (name === "open") return /^(DETAILS|DIALOG)$/.test(node.tagName);
+    if (name === "tabindex") return node.matches(".cell");
+    if (name === "value") return node.value !== node.defaultValue;
+    if (name === "checked") return node.checked !== node.defaultChecked;
+    return name === "selected" && node.selected !== node.defaultSelected;
+  }
   if (window.Idiomorph) {
     Object.assign(window.Idiomorph.defaults, { ignoreActiveValue: true, restoreFocus: true });
     window.Idiomorph.defaults.callbacks = {
       ...window.Idiomorph.defaults.callbacks,
-      beforeAttributeUpdated: (name, node) => !(name === "open" && /^(DETAILS|DIALOG)$/.test(node.tagName)) && !(name === "tabindex" && node.matches(".cell")),
+      beforeAttributeUpdated: (name, node) => !isReaders(name, node),
       beforeNodeMorphed: (before, after) => {
         if (before.nodeType === 1 && before.hasAttribute("data-wash") && before.textContent !== after.textContent) washed.push(before);
         return true;
@@ -216,10 +222,6 @@
   document.addEventListener("input", (event) => {
     if (!event.target.matches("[data-keep]")) return;
     try { sessionStorage.setItem(keepKey(event.target), event.target.value); } catch { /* not kept */ }
-  });
-  document.addEventListener("submit", (event) => {
-    const field = $("[data-keep]", event.target);
-    if (field && event.target.dataset.sent === undefined) event.target.dataset.sent = "";
   });
   function restoreText() {
     for (const element of all("[data-keep]")) {
