@@ -34,6 +34,9 @@ class FieldProblem:
     message: str
     remedy: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.message.rstrip('.')}. {self.remedy}".rstrip()
+
 
 class Invalid(PortalError):
     """What was sent cannot be used; names each field and its remedy."""
@@ -44,7 +47,7 @@ class Invalid(PortalError):
 
     def __init__(self, problems: Sequence[FieldProblem] | FieldProblem) -> None:
         self.problems = (problems,) if isinstance(problems, FieldProblem) else tuple(problems)
-        super().__init__("; ".join(f"{p.field}: {p.message}" for p in self.problems))
+        super().__init__("; ".join(f"{p.field}: {p}" for p in self.problems))
 
 
 class Missing(PortalError):

@@ -29,7 +29,12 @@ def test_the_same_text_never_seals_to_the_same_bytes() -> None:
 
 @pytest.mark.parametrize(
     "elsewhere",
-    [{"table": "other"}, {"pk": "8"}, {"field": "ca"}, {"table": "clusters_cluster\x1f7", "pk": ""}],
+    [
+        {"table": "other"},
+        {"pk": "8"},
+        {"field": "ca"},
+        {"table": "clusters_cluster\x1f7", "pk": ""},
+    ],
 )
 def test_a_value_copied_to_another_place_does_not_open(elsewhere: dict[str, str]) -> None:
     sealed = RING.seal(b"token", **PLACE)
@@ -62,7 +67,9 @@ def test_after_a_rotation_old_values_open_and_new_ones_use_the_new_key() -> None
         RING.open(after, **PLACE)
 
 
-@pytest.mark.parametrize("text", ["", "k1", "k1:", "k1:AAAA", ":" + OLD.partition(":")[2], "k1:!!!!"])
+@pytest.mark.parametrize(
+    "text", ["", "k1", "k1:", "k1:AAAA", ":" + OLD.partition(":")[2], "k1:!!!!"]
+)
 def test_a_keyring_that_cannot_be_read_says_which_key(text: str) -> None:
     with pytest.raises(ValueError, match="key"):
         Keyring.parse(text)

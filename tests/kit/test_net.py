@@ -56,7 +56,12 @@ def test_link_local_and_unroutable_addresses_are_never_reached(url: str) -> None
 
 @pytest.mark.parametrize("url", LOOPBACK)
 def test_loopback_is_reached_only_where_it_is_allowed(url: str) -> None:
-    assert endpoint(url, allow_loopback=True).ip in {"127.0.0.1", "127.9.9.9", "::1", "::ffff:7f00:1"}
+    assert endpoint(url, allow_loopback=True).ip in {
+        "127.0.0.1",
+        "127.9.9.9",
+        "::1",
+        "::ffff:7f00:1",
+    }
     with pytest.raises(AddressRefused, match="this machine"):
         endpoint(url, allow_loopback=False)
 
