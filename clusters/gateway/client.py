@@ -173,9 +173,12 @@ class Gateway:
         """One request to a pod behind a Service, by way of the API server.
 
         An answer of the API server itself (no Service, no ready endpoint, no permission) raises.
+        A model may think for long before its first byte: `deadline` (seconds) is the only limit.
         """
         target = kinds.service_proxy_path(namespace, service, port, path)
-        answer = self._transport.request(method, target, body=body, deadline=deadline)
+        answer = self._transport.request(
+            method, target, body=body, deadline=deadline, silence=deadline
+        )
         if 300 <= answer.status < 400 or (answer.status >= 400 and is_status(answer.body)):
             raise error_from(answer)
         return ProxyAnswer(answer.status, answer.headers.get("content-type", ""), answer.body)

@@ -24,12 +24,12 @@ class Exchange:
     """One connection. `get` sends a request; its body must be read to the end before the next."""
 
     def __init__(
-        self, connection: Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, head: str, prefix: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
+        self._head = head
+        self._prefix = prefix  # of every path
         self._reader = reader
         self._writer = writer
-        fields = "".join(f"{k}: {v}\r\n" for k, v in connection.headers().items())
-        self._head = f"{fields}\r\n"
         self.reusable = False  # after a body that was read to its end
         self.stale = False  # the server had closed it before our request came
 
@@ -48,7 +48,8 @@ class Exchange:
                 )
         except (OSError, TimeoutError) as error:
             raise failure_of(error) from error
-        return cls(connection, reader, writer)
+        fields = "".join(f"{k}: {v}\r\n" for k, v in connection.headers().items())
+        return cls(f"{fields}\r\n", found.path, reader, writer)
 
     async def get(self, path: str) -> Answer:
         """Send a GET and read the head of its answer; the body is left to `pieces`."""
@@ -62,7 +63,8 @@ class Exchange:
 
     async def _first_line(self, path: str) -> bytes:
         try:
-            self._writer.write(f"GET {path} HTTP/1.1\r\n{self._head}".encode("ascii"))
+            request = f"GET {self._prefix}{path} HTTP/1.1\r\n{self._head}"
+            self._writer.write(request.encode("ascii"))
             await self._writer.drain()
             return await self._line()
         except (ConnectionError, asyncio.IncompleteReadError):

@@ -34,6 +34,7 @@ class Probe:
 def probe(gateway: Gateway, *, team_namespace: str = "") -> Probe:
     """All raw answers. What may not be asked is None; an unreachable cluster raises at once."""
     version = gateway.read("/version")
+    skew = clock_skew(version.headers, datetime.now(UTC))
     system = _allowed(lambda: gateway.get(kinds.NAMESPACE, "", "kube-system"))
     answers = ProbeAnswers(
         version=json_object(version),
@@ -45,7 +46,7 @@ def probe(gateway: Gateway, *, team_namespace: str = "") -> Probe:
         ),
         access=gateway.self_access_reviews(QUESTIONS, namespace=team_namespace),
     )
-    return Probe(answers, _uid(system), clock_skew(version.headers, datetime.now(UTC)))
+    return Probe(answers, _uid(system), skew)
 
 
 def kube_system_uid(gateway: Gateway) -> str | None:

@@ -41,14 +41,17 @@ class Transport:
         body: object = None,
         content_type: str = "application/json",
         deadline: float = READ_TIMEOUT,
+        silence: float = READ_TIMEOUT,
     ) -> Answer:
-        """One answer, whatever its status. `deadline`: seconds until its last byte.
+        """One answer, whatever its status.
+
+        `deadline`: seconds until its last byte; `silence`: seconds without any byte.
 
         Raises Unreachable, TlsFailed, Garbage (too large) or AddressRefused.
         """
         ends = time.monotonic() + deadline
         with self._errors():
-            response = self._open(method, path, body, content_type, READ_TIMEOUT)
+            response = self._open(method, path, body, content_type, min(silence, deadline))
             try:
                 data = _read_all(response, ends)
             except BaseException:
