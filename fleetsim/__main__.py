@@ -12,12 +12,18 @@ def parse(argv: list[str] | None = None) -> Settings:
     """Settings from the command line."""
     parser = argparse.ArgumentParser(prog="fleetsim", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="0 picks a free port")
-    parser.add_argument("--state-dir", type=Path, required=True, help="certificate, log, ready.json")
+    parser.add_argument(
+        "--state-dir", type=Path, required=True, help="certificate, log, ready.json"
+    )
     parser.add_argument("--scenario", default="story", choices=["story", "empty"])
     parser.add_argument("--clusters", type=int, default=0, help="how many; 0 is the scenario's own")
     parser.add_argument("--speed", type=float, default=20.0, help="divides durations of actors")
-    parser.add_argument("--seed", type=int, default=1, help="makes names, uids and choices repeatable")
-    parser.add_argument("--no-actors", action="store_true", help="only the API: nothing acts on objects")
+    parser.add_argument(
+        "--seed", type=int, default=1, help="makes names, uids and choices repeatable"
+    )
+    parser.add_argument(
+        "--no-actors", action="store_true", help="only the API: nothing acts on objects"
+    )
     args = parser.parse_args(argv)
     return Settings(
         state_dir=args.state_dir.resolve(),

@@ -15,7 +15,8 @@ ALL = ("*",)
 class Rule:
     """Verbs on resources. A resource is `pods`, `pods/log`, `workspaces.kaito.sh` or `*`.
 
-    `namespaces` of `("*",)` means everywhere, cluster-scoped objects included. `names` narrows to single objects.
+    `namespaces` of `("*",)` means everywhere, cluster-scoped objects included. `names` narrows to
+    single objects.
     """
 
     verbs: tuple[str, ...]
@@ -71,8 +72,9 @@ READ_RULES = (
         READ,
         (
             "nodes", "pods", "namespaces", "services", "events", "resourcequotas", "limitranges",
-            "workspaces.kaito.sh", "inferencesets.kaito.sh", "statefulsets.apps", "deployments.apps",
-            "nodeclaims.karpenter.sh", "nodepools.karpenter.sh", "endpointslices.discovery.k8s.io",
+            "workspaces.kaito.sh", "inferencesets.kaito.sh", "statefulsets.apps",
+            "deployments.apps", "nodeclaims.karpenter.sh", "nodepools.karpenter.sh",
+            "endpointslices.discovery.k8s.io",
             "resourceslices.resource.k8s.io", "resourceclaims.resource.k8s.io",
         ),
     ),

@@ -1,4 +1,6 @@
-"""A private CA and a server certificate for 127.0.0.1 and localhost, made at first start and kept in the state directory."""
+"""A private CA and a server certificate for 127.0.0.1 and localhost, made at first start and kept
+in the state directory.
+"""
 
 import ipaddress
 from datetime import UTC, datetime, timedelta
@@ -14,8 +16,12 @@ SPARE = timedelta(days=7)
 
 
 def ensure(folder: Path) -> tuple[Path, Path, Path]:
-    """(CA certificate, server certificate, server key) as PEM files; made anew where missing or nearly over."""
-    ca_file, cert_file, key_file = (folder / name for name in ("ca.pem", "server.pem", "server.key"))
+    """(CA certificate, server certificate, server key) as PEM files; made anew where missing or
+    nearly over.
+    """
+    ca_file, cert_file, key_file = (
+        folder / name for name in ("ca.pem", "server.pem", "server.key")
+    )
     if not all(path.exists() for path in (ca_file, cert_file, key_file)) or _ends_soon(cert_file):
         ca_pem, cert_pem, key_pem = _issue()
         key_file.touch(mode=0o600)

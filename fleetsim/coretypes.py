@@ -1,7 +1,8 @@
-"""Merge schemas of the built-in kinds: only what server-side apply and strategic merge need to know.
+"""Merge schemas of the built-in kinds: only what server-side apply and strategic merge need to
+know.
 
-Lists by key, sets and atomic parts; everything not named is a granular map, a scalar or an atomic list.
-Facts are those of the Kubernetes API reference; validation of built-in kinds is not modelled.
+Lists by key, sets and atomic parts; everything not named is a granular map, a scalar or an atomic
+list. Facts are those of the Kubernetes API reference; validation of built-in kinds is not modelled.
 """
 
 from typing import Any
@@ -10,7 +11,11 @@ Schema = dict[str, Any]
 
 
 def _obj(**properties: Schema) -> Schema:
-    return {"type": "object", "properties": properties, "x-kubernetes-preserve-unknown-fields": True}
+    return {
+        "type": "object",
+        "properties": properties,
+        "x-kubernetes-preserve-unknown-fields": True,
+    }
 
 
 def _by(*keys: str, **properties: Schema) -> Schema:
@@ -62,7 +67,9 @@ _POD_SPEC = _obj(
     topologySpreadConstraints=_by("topologyKey", "whenUnsatisfiable"),
 )
 _TEMPLATE = _obj(metadata=METADATA, spec=_POD_SPEC)
-_WORKLOAD = _obj(spec=_obj(selector=_ATOMIC, template=_TEMPLATE), status=_obj(conditions=_CONDITIONS))
+_WORKLOAD = _obj(
+    spec=_obj(selector=_ATOMIC, template=_TEMPLATE), status=_obj(conditions=_CONDITIONS)
+)
 
 _TYPES: dict[str, Schema] = {
     "Pod": _obj(spec=_POD_SPEC, status=_obj(conditions=_CONDITIONS)),
@@ -85,7 +92,7 @@ _TYPES: dict[str, Schema] = {
 
 
 def schema_of(kind: str) -> Schema:
-    """The merge schema of a built-in kind (a bare granular object where nothing special is known)."""
+    """The merge schema of a built-in kind (a bare granular object where nothing is known)."""
     return with_metadata(_TYPES.get(kind) or _obj())
 
 

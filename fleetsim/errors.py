@@ -1,4 +1,5 @@
-"""Kubernetes Status errors: one exception type and the constructors for the answers a real API server gives.
+"""Kubernetes Status errors: one exception type and the constructors for the answers a real API
+server gives.
 
 It knows wording and codes only; it may not touch the store or HTTP.
 """
@@ -62,7 +63,9 @@ class ApiError(Exception):
 
 
 def details_of(group: str, plural: str, name: str, **more: Any) -> dict[str, Any]:
-    """Status details: name, group (left out for the core group), kind (the plural), and what else is given."""
+    """Status details: name, group (left out for the core group), kind (the plural), and what else
+    is given.
+    """
     details: dict[str, Any] = {"name": name}
     if group:
         details["group"] = group
@@ -94,7 +97,9 @@ def conflict(group: str, plural: str, name: str, why: str) -> ApiError:
     return ApiError(409, text, details=details_of(group, plural, name))
 
 
-def forbidden(group: str, plural: str, name: str, why: str, causes: list[dict[str, str]] | None = None) -> ApiError:
+def forbidden(
+    group: str, plural: str, name: str, why: str, causes: list[dict[str, str]] | None = None
+) -> ApiError:
     """403 with Kubernetes' prefix."""
     target = f'{resource_name(group, plural)} "{name}"' if name else resource_name(group, plural)
     details = details_of(group, plural, name, causes=causes)
@@ -107,7 +112,9 @@ def cause(reason: str, field: str, message: str) -> dict[str, str]:
 
 
 def invalid(group: str, kind: str, name: str, causes: list[dict[str, str]]) -> ApiError:
-    """422: the object breaks its schema or a rule of its kind. `kind` is the Kind, as Kubernetes writes it here."""
+    """422: the object breaks its schema or a rule of its kind. `kind` is the Kind, as Kubernetes
+    writes it here.
+    """
     lines = [f"{entry['field']}: {entry['message']}" for entry in causes]
     text = lines[0] if len(lines) == 1 else "[" + ", ".join(lines) + "]"
     target = f"{kind}.{group}" if group else kind

@@ -1,4 +1,6 @@
-"""Faults that tests and the demo switch on per cluster at run time, and which of them a request meets."""
+"""Faults that tests and the demo switch on per cluster at run time, and which of them a request
+meets.
+"""
 
 import random
 from dataclasses import dataclass, field
@@ -19,7 +21,9 @@ KINDS = (
 
 @dataclass(slots=True)
 class Fault:
-    """One fault. Empty `cluster`, `verb` or `resource` match everything; `left` counts down from `count`."""
+    """One fault. Empty `cluster`, `verb` or `resource` match everything; `left` counts down from
+    `count`.
+    """
 
     kind: str
     cluster: str = ""
@@ -53,7 +57,9 @@ class FaultBook:
     _ids: "count[int]" = field(default_factory=lambda: count(1))
 
     def add(self, data: dict[str, Any]) -> Fault:
-        """A fault from JSON (fields of Fault, `count` instead of `left`). Raises ValueError naming the field."""
+        """A fault from JSON (fields of Fault, `count` instead of `left`). Raises ValueError naming
+        the field.
+        """
         values = dict(data)
         values["left"] = values.pop("count", None)
         if values.get("kind") not in KINDS:
@@ -66,7 +72,9 @@ class FaultBook:
         return fault
 
     def remove(self, fault_id: int | None, cluster: str) -> int:
-        """Drop one fault by id, or all of a cluster (all of all when both are empty). Returns how many."""
+        """Drop one fault by id, or all of a cluster (all of all when both are empty). Returns how
+        many.
+        """
         before = len(self.faults)
         self.faults = [
             fault

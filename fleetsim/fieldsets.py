@@ -1,7 +1,8 @@
-"""Which fields an object has, as sets of paths in the notation of fieldsV1, and how two objects differ.
+"""Which fields an object has, as sets of paths in the notation of fieldsV1, and how two objects
+differ.
 
-A path is a tuple of path elements: `f:name`, `k:{"name":"x"}`, `v:"x"`. Pure; the merge schema decides what is
-one leaf (atomic parts, lists without list-type) and what is walked into.
+A path is a tuple of path elements: `f:name`, `k:{"name":"x"}`, `v:"x"`. Pure; the merge schema
+decides what is one leaf (atomic parts, lists without list-type) and what is walked into.
 """
 
 from dataclasses import dataclass
@@ -18,7 +19,9 @@ _FREE: Schema = {}
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """What is at a path: a value, or CONTAINER. `owned` says whether an apply of it owns the path itself."""
+    """What is at a path: a value, or CONTAINER. `owned` says whether an apply of it owns the path
+    itself.
+    """
 
     value: Any
     owned: bool
@@ -35,7 +38,8 @@ def dumps(value: Any) -> str:
 def flatten(schema: Schema, obj: dict[str, Any], subresource: str, has_status: bool) -> Flat:
     """All paths of an object that managedFields may speak of.
 
-    Without subresource the status is left out (where the kind has that subresource); with it, only status counts.
+    Without subresource the status is left out (where the kind has that subresource); with it, only
+    status counts.
     """
     flat: Flat = {}
     for name, value in obj.items():
@@ -78,7 +82,9 @@ def _walk(schema: Schema, value: Any, path: Path, declared: bool, flat: Flat) ->
         flat[path] = Leaf(value, True)
 
 
-def _walk_map(schema: Schema, value: dict[str, Any], path: Path, declared: bool, flat: Flat) -> None:
+def _walk_map(
+    schema: Schema, value: dict[str, Any], path: Path, declared: bool, flat: Flat
+) -> None:
     flat[path] = Leaf(CONTAINER, owned=not declared or not value)
     for name, item in value.items():
         if item is None:
@@ -140,7 +146,9 @@ def encode(paths: set[Path]) -> dict[str, Any]:
 def _without_lone_dots(node: dict[str, Any]) -> dict[str, Any]:
     if node.keys() == {"."}:
         return {}
-    return {key: (child if key == "." else _without_lone_dots(child)) for key, child in node.items()}
+    return {
+        key: (child if key == "." else _without_lone_dots(child)) for key, child in node.items()
+    }
 
 
 def decode(tree: dict[str, Any]) -> set[Path]:

@@ -7,9 +7,11 @@ from fleetsim.errors import ApiError
 
 
 def apply(target: Any, operations: Any) -> Any:
-    """The patched copy of `target`. Raises ApiError 400 for a malformed patch, 422 for one that does not fit."""
+    """The patched copy of `target`. Raises ApiError 400 for a malformed patch, 422 for one that
+    does not fit.
+    """
     if not isinstance(operations, list):
-        raise ApiError(400, "error decoding patch: json: cannot unmarshal object into Go value of type jsonpatch.Patch")
+        raise ApiError(400, "error decoding patch: a JSON patch is a list of operations")
     result = copy.deepcopy(target)
     for operation in operations:
         if not isinstance(operation, dict) or "op" not in operation or "path" not in operation:
@@ -28,7 +30,11 @@ def _step(document: Any, operation: dict[str, Any]) -> Any:
         return _remove(document, path)
     if op == "replace":
         _get(document, path)
-        return _add(_remove(document, path), path, operation.get("value")) if path else operation.get("value")
+        return (
+            _add(_remove(document, path), path, operation.get("value"))
+            if path
+            else operation.get("value")
+        )
     if op == "add":
         return _add(document, path, operation.get("value"))
     if op in ("move", "copy"):
@@ -39,7 +45,9 @@ def _step(document: Any, operation: dict[str, Any]) -> Any:
 
 
 def _unfit(text: str) -> ApiError:
-    return ApiError(422, f"the server rejected our request due to an error in our request: {text}", "Invalid")
+    return ApiError(
+        422, f"the server rejected our request due to an error in our request: {text}", "Invalid"
+    )
 
 
 def _split(pointer: str) -> list[str]:

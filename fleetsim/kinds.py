@@ -1,4 +1,5 @@
-"""The resource types a cluster serves: the built-in ones as a table, custom ones read from CRD objects.
+"""The resource types a cluster serves: the built-in ones as a table, custom ones read from CRD
+objects.
 
 Pure descriptions. Nothing here holds objects or answers requests.
 """
@@ -16,8 +17,9 @@ ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "up
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Kind:
-    """One resource type. `schema` is an OpenAPI v3 structural schema, exact for custom kinds and only
-    what merging needs for built-in ones; `fields` are the paths its field selectors know."""
+    """One resource type. `schema` is an OpenAPI v3 structural schema, exact for custom kinds and
+    only what merging needs for built-in ones; `fields` are the paths its field selectors know.
+    """
 
     group: str
     version: str
@@ -67,11 +69,12 @@ _EVENT_FIELDS = (
 _CRD_GROUP = "apiextensions.k8s.io"
 
 BUILTIN: tuple[Kind, ...] = (
-    _kind("", "namespaces", "Namespace", namespaced=False, status=True, short="ns", fields=("status.phase",)),
-    _kind("", "nodes", "Node", namespaced=False, status=True, short="no", fields=("spec.unschedulable",)),
-    _kind(
-        "", "pods", "Pod", status=True, short="po", fields=("spec.nodeName", "status.phase", "status.podIP")
-    ),
+    _kind("", "namespaces", "Namespace", namespaced=False, status=True, short="ns",
+          fields=("status.phase",)),
+    _kind("", "nodes", "Node", namespaced=False, status=True, short="no",
+          fields=("spec.unschedulable",)),
+    _kind("", "pods", "Pod", status=True, short="po",
+          fields=("spec.nodeName", "status.phase", "status.podIP")),
     _kind("", "services", "Service", status=True, short="svc"),
     _kind("", "configmaps", "ConfigMap", short="cm"),
     _kind("", "secrets", "Secret", fields=("type",)),

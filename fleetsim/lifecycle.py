@@ -30,7 +30,9 @@ class Delete:
 
 
 def delete(cluster: "ClusterStore", kind: Kind, key: Key, options: Delete) -> Obj:
-    """Delete one object; finalizers turn it into a mark. Returns its last state. Raises ApiError 404, 409."""
+    """Delete one object; finalizers turn it into a mark. Returns its last state. Raises ApiError
+    404, 409.
+    """
     record = writes.record_at(cluster, kind, key)
     _check_preconditions(kind, record, options)
     obj = record.load(kind)
@@ -39,7 +41,7 @@ def delete(cluster: "ClusterStore", kind: Kind, key: Key, options: Delete) -> Ob
     if options.dry_run:
         return obj
     meta = obj["metadata"]
-    if options.propagation == "Foreground" and cluster.dependents.get(record.uid):
+    if options.propagation == "Foreground" and cluster.owners.dependents.get(record.uid):
         meta["finalizers"] = [*meta.get("finalizers", ()), FOREGROUND]
     if options.propagation == "Orphan":
         _orphan(cluster, record.uid)
@@ -105,7 +107,7 @@ def after_update(cluster: "ClusterStore", kind: Kind, obj: Obj) -> None:
 def _remove(cluster: "ClusterStore", kind: Kind, record: Record, obj: Obj) -> Obj:
     obj["metadata"]["resourceVersion"] = str(cluster.next_rv())
     gone = record_of(kind, obj)
-    cluster.index_owners(kind, None, record)
+    cluster.owners.drop(kind.kind, record)
     cluster.put(kind, Change(gone.rv, "DELETED", gone, record))
     if kind.kind == "CustomResourceDefinition":
         cluster.drop_crd(obj)
@@ -118,15 +120,15 @@ def _remove(cluster: "ClusterStore", kind: Kind, record: Record, obj: Obj) -> Ob
 
 def _collect(cluster: "ClusterStore", owner: Record) -> None:
     """Delete the dependents whose last owner has gone."""
-    for kind, namespace, name in sorted(cluster.dependents.pop(owner.uid, ())):
+    for kind, namespace, name in sorted(cluster.owners.dependents.pop(owner.uid, ())):
         record = cluster.table(kind).records.get((namespace, name))
-        if record is None or any(uid in cluster.owners_alive for uid in record.owners):
+        if record is None or any(uid in cluster.owners.places for uid in record.owners):
             continue
         delete(cluster, cluster.kind(kind), (namespace, name), Delete())
 
 
 def _delete_dependents(cluster: "ClusterStore", uid: str) -> None:
-    for kind, namespace, name in sorted(cluster.dependents.get(uid, ())):
+    for kind, namespace, name in sorted(cluster.owners.dependents.get(uid, ())):
         if (namespace, name) in cluster.table(kind).records:
             options = Delete(propagation="Foreground")
             delete(cluster, cluster.kind(kind), (namespace, name), options)
@@ -135,8 +137,8 @@ def _delete_dependents(cluster: "ClusterStore", uid: str) -> None:
 def _release_owners(cluster: "ClusterStore", record: Record) -> None:
     """Drop the foreground finalizer of an owner whose last dependent has gone."""
     for uid in record.owners:
-        place = cluster.owners_alive.get(uid)
-        if place is None or cluster.dependents.get(uid):
+        place = cluster.owners.places.get(uid)
+        if place is None or cluster.owners.dependents.get(uid):
             continue
         owner = cluster.get(place[0], place[1] or None, place[2])
         if owner and FOREGROUND in owner["metadata"].get("finalizers", ()):
@@ -145,7 +147,7 @@ def _release_owners(cluster: "ClusterStore", record: Record) -> None:
 
 
 def _orphan(cluster: "ClusterStore", uid: str) -> None:
-    for kind, namespace, name in sorted(cluster.dependents.get(uid, ())):
+    for kind, namespace, name in sorted(cluster.owners.dependents.get(uid, ())):
         obj = cluster.get(kind, namespace or None, name)
         if obj is None:
             continue
@@ -159,7 +161,7 @@ def _end_namespace(cluster: "ClusterStore", kind: Kind, record: Record, obj: Obj
         obj.setdefault("status", {})["phase"] = "Terminating"
         obj = _mark(cluster, kind, record, obj, 0)
         for table in list(cluster.tables.values()):
-            for namespace, name in [key for key in table.keys() if key[0] == record.name]:
+            for namespace, name in [key for key in table.records if key[0] == record.name]:
                 if (namespace, name) in table.records:
                     delete(cluster, table.kind, (namespace, name), Delete())
     _finish_namespace(cluster, record.name)

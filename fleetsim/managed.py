@@ -1,6 +1,7 @@
 """managedFields: who owns which field, tracked for updates and decided by server-side apply.
 
-The rules are those of structured-merge-diff as the API server uses it. Pure apart from the stamp it is given.
+The rules are those of structured-merge-diff as the API server uses it. Pure apart from the stamp it
+is given.
 """
 
 from dataclasses import dataclass
@@ -79,7 +80,9 @@ def flat(kind: Kind, obj: Obj | None, subresource: str) -> Flat:
 
 
 def after_update(kind: Kind, old: Obj | None, new: Obj, owner: Owner, stamp: str) -> list[Obj]:
-    """managedFields after a create, PUT or patch: what changed belongs to `owner` and to nobody else."""
+    """managedFields after a create, PUT or patch: what changed belongs to `owner` and to nobody
+    else.
+    """
     sets = _read(old)
     scope = owner.subresource if owner.subresource == "status" else ""
     difference = fieldsets.compare(flat(kind, old, scope), flat(kind, new, scope))
@@ -94,9 +97,11 @@ def after_update(kind: Kind, old: Obj | None, new: Obj, owner: Owner, stamp: str
 
 
 def apply(kind: Kind, live: Obj | None, config: Obj, owner: Owner, stamp: str, force: bool) -> Obj:
-    """The object after a server-side apply, managedFields included. Raises ApiError 409 with every conflict.
+    """The object after a server-side apply, managedFields included. Raises ApiError 409 with every
+    conflict.
 
-    Fields that `owner` applied before and now leaves out are dropped, unless somebody else owns them too.
+    Fields that `owner` applied before and now leaves out are dropped, unless somebody else owns
+    them too.
     """
     sets = _read(live)
     if live is not None and not sets:
@@ -133,7 +138,9 @@ def _settle(
 
 def _conflict(kind: Kind, name: str, clashes: Sets) -> ApiError:
     pairs = [
-        (owner, fieldsets.display(path)) for owner, paths in clashes.items() for path in sorted(paths)
+        (owner, fieldsets.display(path))
+        for owner, paths in clashes.items()
+        for path in sorted(paths)
     ]
     causes = [cause("FieldManagerConflict", field, owner.shown()) for owner, field in pairs]
     if len(pairs) == 1:

@@ -1,4 +1,5 @@
-"""How two bodies are combined: server-side apply's merge and prune, JSON merge patch, strategic merge patch.
+"""How two bodies are combined: server-side apply's merge and prune, JSON merge patch, strategic
+merge patch.
 
 Pure functions on plain JSON values; the merge schema names keyed lists, sets and atomic parts.
 """
@@ -39,7 +40,9 @@ def _merge_items(schema: Schema, live: list[Any], config: list[Any]) -> list[Any
 
 
 def prune(schema: Schema, obj: dict[str, Any], dropped: set[Path], kept: set[Path]) -> None:
-    """Remove from `obj` the `dropped` paths that nobody in `kept` owns, and the parents this empties."""
+    """Remove from `obj` the `dropped` paths that nobody in `kept` owns, and the parents this
+    empties.
+    """
     parents = {path[:length] for path in kept for length in range(1, len(path) + 1)}
     for path in sorted(dropped, key=len, reverse=True):
         if path not in parents:
@@ -125,7 +128,9 @@ def _strategic_items(schema: Schema, target: list[Any], patch: list[Any]) -> lis
     merged = {item_element(schema, item): item for item in target}
     for item in patch:
         if not isinstance(item, dict):
-            raise ApiError(400, "invalid strategic merge patch: a keyed list needs objects as items")
+            raise ApiError(
+                400, "invalid strategic merge patch: a keyed list needs objects as items"
+            )
         element = item_element(schema, item)
         if item.get("$patch") == "delete":
             merged.pop(element, None)

@@ -17,15 +17,21 @@ Obj = dict[str, Any]
 _SUBDOMAIN = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
 _LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
 _SUBDOMAIN_TEXT = (
-    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', "
-    "and must start and end with an alphanumeric character"
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or "
+    "'.', and must start and end with an alphanumeric character"
 )
 _SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
-_KEPT = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
+_KEPT = (
+    "uid",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "generation",
+)
 
 
 def prepare_create(cluster: "ClusterStore", kind: Kind, obj: Obj) -> None:
-    """Fill in what the server decides: name from generateName, uid, creationTimestamp, generation."""
+    """Fill in what the server decides: generated name, uid, creationTimestamp, generation."""
     meta = obj.setdefault("metadata", {})
     if not meta.get("name") and meta.get("generateName"):
         suffix = "".join(cluster.rng.choice(_SUFFIX) for _ in range(5))
@@ -53,7 +59,11 @@ def _check_name(kind: Kind, meta: Obj) -> None:
             kind.group, kind.kind, "", [errors.cause("FieldValueRequired", "metadata.name", text)]
         )
     label_like = kind.kind in ("Namespace", "Service")
-    good = len(name) <= 63 and _LABEL.match(name) if label_like else len(name) <= 253 and _SUBDOMAIN.match(name)
+    good = (
+        len(name) <= 63 and _LABEL.match(name)
+        if label_like
+        else len(name) <= 253 and _SUBDOMAIN.match(name)
+    )
     if not good:
         text = f'Invalid value: "{name}": {_SUBDOMAIN_TEXT}'
         raise errors.invalid(
@@ -65,13 +75,19 @@ def _check_labels(kind: Kind, meta: Obj) -> None:
     for part in ("labels", "annotations"):
         for key, value in (meta.get(part) or {}).items():
             if not isinstance(value, str):
-                text = f"json: cannot unmarshal non-string into Go struct field ObjectMeta.metadata.{part} of type string"
-                raise ApiError(400, f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: {text}')
+                raise ApiError(
+                    400,
+                    f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: '
+                    f"json: cannot unmarshal into ObjectMeta.metadata.{part} of type string",
+                )
             if part == "labels" and len(value) > 63:
                 text = f'Invalid value: "{value}": must be no more than 63 bytes'
-                field = f"metadata.labels[{key}]" if key else "metadata.labels"
+                field = f"metadata.labels[{key}]"
                 raise errors.invalid(
-                    kind.group, kind.kind, meta["name"], [errors.cause("FieldValueInvalid", field, text)]
+                    kind.group,
+                    kind.kind,
+                    meta["name"],
+                    [errors.cause("FieldValueInvalid", field, text)],
                 )
 
 
@@ -134,9 +150,14 @@ def carry_over(kind: Kind, old: Obj, new: Obj, subresource: str) -> Obj:
 def _forbid_new_finalizers(kind: Kind, old: Obj, new: Obj) -> None:
     if not old["metadata"].get("deletionTimestamp"):
         return
-    added = set(new["metadata"].get("finalizers") or ()) - set(old["metadata"].get("finalizers") or ())
+    added = set(new["metadata"].get("finalizers") or ()) - set(
+        old["metadata"].get("finalizers") or ()
+    )
     if added:
-        text = f"Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers {sorted(added)}"
+        text = (
+            "Forbidden: no new finalizers can be added if the object is being deleted, "
+            f"found new finalizers {sorted(added)}"
+        )
         raise errors.invalid(
             kind.group, kind.kind, old["metadata"]["name"],
             [errors.cause("FieldValueForbidden", "metadata.finalizers", text)],

@@ -1,4 +1,6 @@
-"""What the simulator tells the outside: registrations of clusters, a kubeconfig, and ready.json once it listens."""
+"""What the simulator tells the outside: registrations of clusters, a kubeconfig, and ready.json
+once it listens.
+"""
 
 import base64
 import os

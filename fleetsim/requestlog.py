@@ -13,7 +13,9 @@ KEPT = 500_000
 
 
 class RequestLog:
-    """Entries in memory (the newest 500,000) and, where a path is given, one JSON line each on disk."""
+    """Entries in memory (the newest 500,000) and, where a path is given, one JSON line each on
+    disk.
+    """
 
     def __init__(self, path: Path | None = None) -> None:
         self.entries: deque[dict[str, Any]] = deque(maxlen=KEPT)

@@ -1,4 +1,6 @@
-"""Rules of single built-in kinds: server-side defaults and immutable parts. No rule of KAITO lives here."""
+"""Rules of single built-in kinds: server-side defaults and immutable parts. No rule of KAITO lives
+here.
+"""
 
 import base64
 from typing import TYPE_CHECKING, Any
@@ -51,8 +53,8 @@ def _service(cluster: "ClusterStore", obj: Obj) -> None:
     spec.setdefault("type", "ClusterIP")
     spec.setdefault("sessionAffinity", "None")
     if spec["type"] != "ExternalName" and not spec.get("clusterIP"):
-        address = f"10.{cluster.rng.randint(0, 255)}.{cluster.rng.randint(0, 255)}.{cluster.rng.randint(1, 254)}"
-        spec["clusterIP"] = address
+        parts = [str(cluster.rng.randint(1, 254)) for _ in range(3)]
+        spec["clusterIP"] = ".".join(["10", *parts])
     if spec["type"] != "ExternalName":
         spec.setdefault("clusterIPs", [spec["clusterIP"]])
     _service_ports(spec)
@@ -143,8 +145,8 @@ def _check_immutable(kind: Kind, old: Obj, new: Obj) -> None:
 
 
 def _check_statefulset(kind: Kind, old: Obj, new: Obj) -> None:
-    free = {"replicas", "ordinals", "template", "updateStrategy", "persistentVolumeClaimRetentionPolicy",
-            "minReadySeconds", "revisionHistoryLimit"}  # fmt: skip
+    free = {"replicas", "ordinals", "template", "updateStrategy", "minReadySeconds",
+            "persistentVolumeClaimRetentionPolicy", "revisionHistoryLimit"}  # fmt: skip
     before, after = old.get("spec") or {}, new.get("spec") or {}
     if any(before.get(key) != after.get(key) for key in (before.keys() | after.keys()) - free):
         text = (

@@ -1,4 +1,6 @@
-"""Structural schemas of custom resources: pruning, defaulting, validation. Pure; built-in kinds pass untouched."""
+"""Structural schemas of custom resources: pruning, defaulting, validation. Pure; built-in kinds
+pass untouched.
+"""
 
 import copy
 import re
@@ -11,18 +13,25 @@ from fleetsim.kinds import Kind
 Schema = dict[str, Any]
 Causes = list[dict[str, str]]
 _OPEN = "x-kubernetes-preserve-unknown-fields"
-_PYTHON = {"string": str, "integer": int, "number": (int, float), "boolean": bool, "object": dict, "array": list}
+_PYTHON: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "object": (dict,),
+    "array": (list,),
+}
+
+
+_ELSEWHERE = ("apiVersion", "kind", "metadata")
 
 
 def process(kind: Kind, obj: dict[str, Any], validation: str, warnings: list[str]) -> None:
     """Prune, default and validate in place. Raises ApiError 400 (Strict, unknown field) or 422."""
     if not kind.custom:
         return
+    schema, body = _parts(kind, obj)
     unknown: list[str] = []
-    body = {key: value for key, value in obj.items() if key not in ("apiVersion", "kind", "metadata")}
-    schema = {**kind.schema, "properties": {k: v for k, v in kind.schema["properties"].items() if k in body or "default" in v}}
-    schema["properties"].update({k: v for k, v in kind.schema["properties"].items() if k != "metadata"})
-    schema["properties"].pop("metadata", None)
     _prune(schema, body, "", unknown)
     if unknown and validation == "Strict":
         listed = ", ".join(f'unknown field "{path}"' for path in unknown)
@@ -30,14 +39,21 @@ def process(kind: Kind, obj: dict[str, Any], validation: str, warnings: list[str
     if validation == "Warn":
         warnings += [f'unknown field "{path}"' for path in unknown]
     _default(schema, body)
-    for key in [key for key in obj if key not in ("apiVersion", "kind", "metadata")]:
+    for key in [key for key in obj if key not in _ELSEWHERE]:
         del obj[key]
     obj.update(body)
     causes: Causes = []
-    _validate({key: value for key, value in schema.items() if key != "required"}, body, "", causes)
-    _required(schema, body, "", causes)
+    _validate(schema, body, "", causes)
     if causes:
         raise errors.invalid(kind.group, kind.kind, obj["metadata"]["name"], causes)
+
+
+def _parts(kind: Kind, obj: dict[str, Any]) -> tuple[Schema, dict[str, Any]]:
+    """(schema, body) without metadata, which the server checks by itself."""
+    properties = kind.schema["properties"].items()
+    kept = {name: child for name, child in properties if name not in _ELSEWHERE}
+    body = {name: value for name, value in obj.items() if name not in _ELSEWHERE}
+    return {**kind.schema, "properties": kept}, body
 
 
 def _join(path: str, name: str) -> str:
@@ -45,7 +61,9 @@ def _join(path: str, name: str) -> str:
 
 
 def _prune(schema: Schema, value: Any, path: str, unknown: list[str]) -> None:
-    """Drop undeclared fields (noting their paths); nulls of declared, not nullable fields count as absent."""
+    """Drop undeclared fields (noting their paths); nulls of declared, not nullable fields count as
+    absent.
+    """
     if isinstance(value, dict):
         properties = schema.get("properties") or {}
         extra = schema.get("additionalProperties")
@@ -89,7 +107,9 @@ def _validate(schema: Schema, value: Any, path: str, causes: Causes) -> None:
         extra = schema.get("additionalProperties")
         for name, item in value.items():
             child = (schema.get("properties") or {}).get(name)
-            _validate(child or (extra if isinstance(extra, dict) else {}), item, _join(path, name), causes)
+            _validate(
+                child or (extra if isinstance(extra, dict) else {}), item, _join(path, name), causes
+            )
     elif isinstance(value, list):
         for index, item in enumerate(value):
             _validate(schema.get("items") or {}, item, f"{path}[{index}]", causes)
@@ -97,7 +117,7 @@ def _validate(schema: Schema, value: Any, path: str, causes: Causes) -> None:
 
 def _required(schema: Schema, value: dict[str, Any], path: str, causes: Causes) -> None:
     for name in schema.get("required") or ():
-        if name not in value and name not in ("apiVersion", "kind", "metadata"):
+        if name not in value and name not in _ELSEWHERE:
             causes.append(errors.cause("FieldValueRequired", _join(path, name), "Required value"))
 
 
@@ -118,7 +138,13 @@ def _check_type(schema: Schema, value: Any, path: str, causes: Causes) -> bool:
 
 
 def _type_name(value: Any) -> str:
-    names = ((bool, "boolean"), (int, "integer"), (float, "number"), (str, "string"), (dict, "object"))
+    names = (
+        (bool, "boolean"),
+        (int, "integer"),
+        (float, "number"),
+        (str, "string"),
+        (dict, "object"),
+    )
     for python, name in names:
         if isinstance(value, python):
             return name
@@ -162,16 +188,19 @@ def _limits(schema: Schema, value: Any, path: str) -> list[str]:
 
 
 def check_declared(kind: Kind, obj: dict[str, Any], validation: str) -> None:
-    """An apply with Strict validation of a field that the schema does not declare: 500, as the real server says."""
+    """An apply with Strict validation of a field that the schema does not declare: 500, as the real
+    server says.
+    """
     if not kind.custom or validation != "Strict":
         return
     unknown: list[str] = []
-    body = copy.deepcopy({key: value for key, value in obj.items() if key not in ("apiVersion", "kind", "metadata")})
-    _prune({**kind.schema, "properties": dict(kind.schema["properties"])}, body, "", unknown)
+    schema, body = _parts(kind, obj)
+    _prune(schema, copy.deepcopy(body), "", unknown)
     if unknown:
         meta = obj["metadata"]
         target = f"{meta.get('namespace', '')}/{meta['name']}; {kind.api_version}, Kind={kind.kind}"
         raise ApiError(
             500,
-            f"failed to create typed patch object ({target}): .{unknown[0]}: field not declared in schema",
+            f"failed to create typed patch object ({target}): .{unknown[0]}: "
+            "field not declared in schema",
         )

@@ -12,7 +12,9 @@ Matcher = Callable[[Labels], bool]
 _SET = re.compile(r"^(?P<key>\S+)\s+(?P<op>in|notin)\s*\((?P<values>[^()]*)\)$")
 _EQUALS = re.compile(r"^(?P<key>[^\s!=,()]+)\s*(?P<op>==|!=|=)\s*(?P<value>[^\s!=,()]*)$")
 _EXISTS = re.compile(r"^(?P<not>!)?\s*(?P<key>[^\s!=,()]+)$")
-_KEY = re.compile(r"^([a-z0-9A-Z]([-a-z0-9A-Z.]*[a-z0-9A-Z])?/)?[a-zA-Z0-9]([-a-zA-Z0-9_.]*[a-zA-Z0-9])?$")
+_KEY = re.compile(
+    r"^([a-z0-9A-Z]([-a-z0-9A-Z.]*[a-z0-9A-Z])?/)?[a-zA-Z0-9]([-a-zA-Z0-9_.]*[a-zA-Z0-9])?$"
+)
 _VALUE = re.compile(r"^([a-zA-Z0-9]([-a-zA-Z0-9_.]*[a-zA-Z0-9])?)?$")
 
 
@@ -24,7 +26,9 @@ class Requirement(NamedTuple):
     values: frozenset[str]
 
     def holds(self, labels: Labels) -> bool:
-        """Whether these labels satisfy the term (as Kubernetes: notin and != also match a missing key)."""
+        """Whether these labels satisfy the term (as Kubernetes: notin and != also match a missing
+        key).
+        """
         if self.op == "exists":
             return self.key in labels
         if self.op == "missing":
@@ -40,29 +44,33 @@ def split_terms(text: str) -> list[str]:
 
 def parse_labels(text: str) -> list[Requirement]:
     """Requirements of a label selector. Raises ApiError 400 for bad syntax."""
-    return [_requirement(term, text) for term in split_terms(text)]
+    return [_requirement(term) for term in split_terms(text)]
 
 
-def _requirement(term: str, text: str) -> Requirement:
+def _requirement(term: str) -> Requirement:
     if match := _SET.match(term):
         values = frozenset(value.strip() for value in match["values"].split(","))
-        return _checked(Requirement(match["key"], match["op"], values), text)
+        return _checked(Requirement(match["key"], match["op"], values))
     if match := _EQUALS.match(term):
         op = "notin" if match["op"] == "!=" else "in"
-        return _checked(Requirement(match["key"], op, frozenset({match["value"]})), text)
+        return _checked(Requirement(match["key"], op, frozenset({match["value"]})))
     if match := _EXISTS.match(term):
-        return _checked(Requirement(match["key"], "missing" if match["not"] else "exists", frozenset()), text)
-    raise ApiError(400, f"unable to parse requirement: found '{term}', expected: a label requirement")
+        op = "missing" if match["not"] else "exists"
+        return _checked(Requirement(match["key"], op, frozenset()))
+    raise _unparsable(f"found '{term}', expected: a label requirement")
 
 
-def _checked(requirement: Requirement, text: str) -> Requirement:
+def _checked(requirement: Requirement) -> Requirement:
     if not _KEY.match(requirement.key):
-        raise ApiError(400, f'unable to parse requirement: <nil>: Invalid value: "{requirement.key}": '
-                            f"name part must consist of alphanumeric characters, '-', '_' or '.' in {text!r}")  # fmt: skip
+        raise _unparsable(f'Invalid value: "{requirement.key}": not a label key')
     for value in requirement.values:
         if len(value) > 63 or not _VALUE.match(value):
-            raise ApiError(400, f'unable to parse requirement: values[0][{requirement.key}]: Invalid value: "{value}"')
+            raise _unparsable(f'values[0][{requirement.key}]: Invalid value: "{value}"')
     return requirement
+
+
+def _unparsable(why: str) -> ApiError:
+    return ApiError(400, f"unable to parse requirement: {why}")
 
 
 def label_matcher(selector: str | Labels | None) -> Matcher:
@@ -77,7 +85,9 @@ def label_matcher(selector: str | Labels | None) -> Matcher:
 
 
 def parse_fields(text: str, known: tuple[str, ...]) -> list[Requirement]:
-    """Requirements of a field selector over `known` paths. Raises ApiError 400 for a path that is not one."""
+    """Requirements of a field selector over `known` paths. Raises ApiError 400 for a path that is
+    not one.
+    """
     found = []
     for term in split_terms(text):
         match = re.match(r"^(?P<key>[^=!]+?)\s*(?P<op>==|!=|=)\s*(?P<value>.*)$", term)

@@ -143,7 +143,7 @@ async def _announce(server: uvicorn.Server, sim: Sim, ca_file: Path) -> None:
 
 
 async def _act(fleet: Fleet, wanted: bool) -> None:
-    """Run the actors where there are any. One that fails is reported on stderr; the server goes on."""
+    """Run the actors where there are any. A failure is logged; the server goes on."""
     if not wanted or importlib.util.find_spec("fleetsim.actors") is None:
         return
     actors: Any = importlib.import_module("fleetsim.actors")

@@ -1,8 +1,9 @@
 """The fleet and its clusters: what actors, scenarios and the HTTP layer read and write.
 
-Every write of anyone takes the same path (writes.py): schema, managedFields, admission, resourceVersion,
-watch events. Everything runs in one event loop and no method awaits, so each call is atomic.
-Kinds are named by their Kind ("Pod", "InferenceSet"). Objects are plain dicts; what you get is a copy.
+Every write of anyone takes the same path (writes.py): schema, managedFields, admission,
+resourceVersion, watch events. Everything runs in one event loop and no method awaits, so each call
+is atomic. Kinds are named by their Kind ("Pod", "InferenceSet"). Objects are plain dicts; what you
+get is a copy.
 """
 
 import asyncio
@@ -10,15 +11,16 @@ import random
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 from fleetsim import lifecycle, rules, writes
 from fleetsim.access import PORTAL_RULES, Rule, User
+from fleetsim.clock import Clock
 from fleetsim.errors import ApiError
 from fleetsim.kinds import BUILTIN, Kind, kinds_of_crd
+from fleetsim.owners import Owners
 from fleetsim.selectors import label_matcher
-from fleetsim.table import Change, Obj, Record, Table, record_of
+from fleetsim.table import Change, Obj, Table, record_of
 from fleetsim.writes import Write
 
 Operation = Literal["CREATE", "UPDATE", "DELETE"]
@@ -42,20 +44,10 @@ ProxyHandler = Callable[["ClusterStore", Obj, int, str, str, dict[str, str], byt
 LogHandler = Callable[["ClusterStore", Obj, str, bool, int | None], str]
 
 
-class Clock:
-    """Wall-clock time. Stamps are never compressed: only durations are (`Fleet.seconds`)."""
-
-    def now(self) -> datetime:
-        """The present moment, aware, in UTC."""
-        return datetime.now(UTC)
-
-    def stamp(self) -> str:
-        """Now in the form of Kubernetes timestamps (whole seconds)."""
-        return self.now().strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 class Fleet:
-    """All clusters of one process. `speed` divides durations; `seed` makes names, uids and choices repeatable."""
+    """All clusters of one process. `speed` divides durations; `seed` makes names, uids and choices
+    repeatable.
+    """
 
     def __init__(self, seed: int = 1, speed: float = 1.0) -> None:
         self.seed = seed
@@ -63,7 +55,8 @@ class Fleet:
         self.clock = Clock()
         self.clusters: dict[str, ClusterStore] = {}
         self.graceful_pods = False
-        """True once an actor plays the kubelet: a bound pod then waits for `delete(..., grace=0)`."""
+        """True once an actor plays the kubelet: a bound pod then waits for `delete(..., grace=0)`.
+        """
         self.proxy_handler: ProxyHandler | None = None
         self.log_handler: LogHandler | None = None
         self._subscribers: list[tuple[frozenset[str], asyncio.Queue[Watched]]] = []
@@ -72,14 +65,16 @@ class Fleet:
 
     def rng(self, name: str) -> random.Random:
         """A fresh generator for `name`: the same seed and name give the same numbers."""
-        return random.Random(f"{self.seed}/{name}")  # noqa: S311
+        return random.Random(f"{self.seed}/{name}")
 
     def seconds(self, duration: float) -> float:
         """Real seconds that a simulated duration takes."""
         return duration / self.speed
 
     def add_cluster(self, name: str, crds: Iterable[Obj] = ()) -> "ClusterStore":
-        """A new empty cluster (system namespaces and `crds` only). Raises ApiError 409 when the name is taken."""
+        """A new empty cluster (system namespaces and `crds` only). Raises ApiError 409 when the
+        name is taken.
+        """
         if name in self.clusters:
             raise ApiError(409, f'cluster "{name}" already exists', "AlreadyExists")
         cluster = ClusterStore(self, name)
@@ -93,7 +88,8 @@ class Fleet:
         return cluster
 
     def subscribe(self, kinds: Iterable[str], replay: bool = True) -> asyncio.Queue[Watched]:
-        """One queue of (cluster name, ADDED|MODIFIED|DELETED, object) over all clusters, new ones included.
+        """One queue of (cluster name, ADDED|MODIFIED|DELETED, object) over all clusters, new ones
+        included.
 
         With `replay` it begins with an ADDED for everything that exists.
         """
@@ -127,15 +123,16 @@ class ClusterStore:
         self.users: dict[str, User] = {}
         """Who may do what, by bearer token."""
         self.portal_rules: tuple[Rule, ...] = PORTAL_RULES
-        """What the portal's service account may do (its token is made when the cluster is published)."""
+        """What the portal's service account may do (its token is made when the cluster is
+        published).
+        """
         self.tables: dict[str, Table] = {}
-        self.dependents: dict[str, set[tuple[str, str, str]]] = {}
-        """Owner uid -> (kind, namespace, name) of the objects that name it in ownerReferences."""
-        self.owners_alive: dict[str, tuple[str, str, str]] = {}
-        """uid -> (kind, namespace, name) of every object there is."""
+        self.owners = Owners()
         self.admission: list[Admission] = []
         self.meta: dict[str, Any] = {}
-        """What the scenario says about the cluster (labels, provider, ...); written to clusters.json."""
+        """What the scenario says about the cluster (labels, provider, ...); written to
+        clusters.json.
+        """
         self.version = "v1.33.4"
         self.proxy_handler: ProxyHandler | None = None
         self.log_handler: LogHandler | None = None
@@ -155,7 +152,9 @@ class ClusterStore:
         return self.rv
 
     def kind(self, name: str) -> Kind:
-        """The kind served under this Kind name. Raises ApiError 404 when the cluster does not serve it."""
+        """The kind served under this Kind name. Raises ApiError 404 when the cluster does not serve
+        it.
+        """
         try:
             return self.kinds[name]
         except KeyError:
@@ -173,23 +172,10 @@ class ClusterStore:
         self.table(kind.kind).put(change)
         self.fleet.publish(self.name, kind, change)
 
-    def index_owners(self, kind: Kind, new: Record | None, old: Record | None) -> None:
-        """Keep the owner index in step with a change (write path only)."""
-        record = new or old
-        if record is None:
-            return
-        place = (kind.kind, record.namespace, record.name)
-        for uid in old.owners if old else ():
-            self.dependents.get(uid, set()).discard(place)
-        for uid in new.owners if new else ():
-            self.dependents.setdefault(uid, set()).add(place)
-        if new:
-            self.owners_alive[new.uid] = place
-        else:
-            self.owners_alive.pop(record.uid, None)
-
     def serve_crd(self, crd: Obj) -> None:
-        """Serve (or serve anew) the kinds of a CRD. The storage version wins where there are several."""
+        """Serve (or serve anew) the kinds of a CRD. The storage version wins where there are
+        several.
+        """
         for kind in kinds_of_crd(crd):
             self.kinds[kind.kind] = kind
             self.routes[kind.group, kind.version, kind.plural] = kind
@@ -220,11 +206,15 @@ class ClusterStore:
         return [row.load(table.kind) for row in table.rows(namespace) if matches(row.labels)]
 
     def create(self, obj: Obj, *, manager: str = "fleetsim", dry_run: bool = False) -> Obj:
-        """Create as POST does. Raises ApiError (409 AlreadyExists, 404 namespace, 422, admission's 400 ...)."""
+        """Create as POST does. Raises ApiError (409 AlreadyExists, 404 namespace, 422, admission's
+        400 ...).
+        """
         return writes.create(self, self._kind_of(obj), obj, Write(manager, dry_run=dry_run))
 
     def update(self, obj: Obj, *, manager: str = "fleetsim", dry_run: bool = False) -> Obj:
-        """Replace as PUT does; checks metadata.resourceVersion. Raises ApiError (409 when stale, 404 ...)."""
+        """Replace as PUT does; checks metadata.resourceVersion. Raises ApiError (409 when stale,
+        404 ...).
+        """
         return writes.replace(self, self._kind_of(obj), obj, Write(manager, dry_run=dry_run))
 
     def update_status(self, obj: Obj, *, manager: str = "fleetsim") -> Obj:
@@ -270,17 +260,21 @@ class ClusterStore:
         propagation: str = "Background",
         grace: int | None = None,
     ) -> Obj:
-        """Delete; finalizers only mark it. Returns the last state. Raises ApiError 404, 409 (preconditions).
+        """Delete; finalizers only mark it. Returns the last state. Raises ApiError 404, 409
+        (preconditions).
 
-        `propagation` is Background, Foreground or Orphan. `grace=0` removes a pod that is terminating.
+        `propagation` is Background, Foreground or Orphan. `grace=0` removes a pod that is
+        terminating.
         """
         options = lifecycle.Delete(uid, resource_version, propagation, grace)
         return lifecycle.delete(self, self.kind(kind), (namespace or "", name), options)
 
     def seed(self, obj: Obj) -> Obj:
-        """Fast path for scenarios: store as it is (status included), without schema, admission or managedFields.
+        """Fast path for scenarios: store as it is (status included), without schema, admission or
+        managedFields.
 
-        Sets uid, resourceVersion, generation and creationTimestamp where missing. The object must be new.
+        Sets uid, resourceVersion, generation and creationTimestamp where missing. The object must
+        be new.
         """
         kind = self._kind_of(obj)
         meta = obj["metadata"]
@@ -294,9 +288,13 @@ class ClusterStore:
         writes.store(self, kind, "ADDED", obj, None)
         return obj
 
-    def subscribe(self, kinds: Iterable[str], replay: bool = True) -> asyncio.Queue[tuple[str, Obj]]:
-        """A queue of (ADDED|MODIFIED|DELETED, object) for these kinds of this cluster. For many clusters use
-        `Fleet.subscribe`. With `replay` it begins with an ADDED for everything that exists."""
+    def subscribe(
+        self, kinds: Iterable[str], replay: bool = True
+    ) -> asyncio.Queue[tuple[str, Obj]]:
+        """A queue of (ADDED|MODIFIED|DELETED, object) for these kinds of this cluster. For many
+        clusters use `Fleet.subscribe`. With `replay` it begins with an ADDED for everything that
+        exists.
+        """
         queue: asyncio.Queue[tuple[str, Obj]] = asyncio.Queue()
         for name in kinds:
             table = self.table(name)
@@ -304,7 +302,9 @@ class ClusterStore:
                 for obj in self.list(name):
                     queue.put_nowait(("ADDED", obj))
             table.listeners.append(
-                lambda change, kind=table.kind: queue.put_nowait((change.type, change.new.load(kind)))  # type: ignore[misc]
+                lambda change, kind=table.kind: queue.put_nowait(
+                    (change.type, change.new.load(kind))
+                )  # type: ignore[misc]
             )
         return queue
 

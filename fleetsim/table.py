@@ -1,7 +1,9 @@
-"""Objects of one kind in one cluster: serialised records, the bounded event log, and who watches it.
+"""Objects of one kind in one cluster: serialised records, the bounded event log, and who watches
+it.
 
-Bodies are stored as JSON bytes without apiVersion and kind, so that reads and lists are joins of bytes.
-No rule of Kubernetes lives here; the write path in store.py and writes.py decides what gets in.
+Bodies are stored as JSON bytes without apiVersion and kind, so that reads and lists are joins of
+bytes. No rule of Kubernetes lives here; the write path in store.py and writes.py decides what gets
+in.
 """
 
 import asyncio
@@ -21,7 +23,9 @@ LOG_LENGTH = 1024
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Record:
-    """One stored version of an object. `raw` has no apiVersion and kind; `fields` answer field selectors."""
+    """One stored version of an object. `raw` has no apiVersion and kind; `fields` answer field
+    selectors.
+    """
 
     namespace: str
     name: str
@@ -72,7 +76,9 @@ def record_of(kind: Kind, obj: Obj) -> Record:
 
 
 def field_value(obj: Obj, path: str) -> str:
-    """The text of a field for a field selector; missing is the empty string, booleans are lower case."""
+    """The text of a field for a field selector; missing is the empty string, booleans are lower
+    case.
+    """
     value: Any = obj
     for part in path.split("."):
         value = value.get(part) if isinstance(value, dict) else None
@@ -83,7 +89,9 @@ def field_value(obj: Obj, path: str) -> str:
 
 @dataclass(slots=True)
 class Table:
-    """All objects of one kind, and the recent changes. `dropped` is the newest rv no longer in the log."""
+    """All objects of one kind, and the recent changes. `dropped` is the newest rv no longer in the
+    log.
+    """
 
     kind: Kind
     dropped: int

@@ -1,7 +1,8 @@
-"""The write path: create, replace, patch and apply, the same for the HTTP layer and for every actor.
+"""The write path: create, replace, patch and apply, the same for the HTTP layer and for every
+actor.
 
-Order as in a real API server: metadata, schema (prune, default, validate), managedFields, rules of the kind,
-admission hooks, store. No method awaits, so a write is atomic.
+Order as in a real API server: metadata, schema (prune, default, validate), managedFields, rules of
+the kind, admission hooks, store. No method awaits, so a write is atomic.
 """
 
 import copy
@@ -39,19 +40,19 @@ class Write:
         return Owner(self.manager, operation, kind.api_version, self.subresource)
 
 
-def store(
-    cluster: "ClusterStore", kind: Kind, event: str, obj: Obj, old: Record | None
-) -> None:
+def store(cluster: "ClusterStore", kind: Kind, event: str, obj: Obj, old: Record | None) -> None:
     """Put an object whose metadata is complete into its table (write path and seeding only)."""
     record = record_of(kind, obj)
-    cluster.index_owners(kind, record, old)
+    cluster.owners.put(kind.kind, record, old)
     if kind.kind == "CustomResourceDefinition":
         cluster.serve_crd(obj)
     cluster.put(kind, Change(record.rv, event, record, old))
 
 
 def create(cluster: "ClusterStore", kind: Kind, obj: Obj, write: Write) -> Obj:
-    """POST: a new object. Raises ApiError 404 (namespace), 409, 403 (namespace ends), 422 and admission's."""
+    """POST: a new object. Raises ApiError 404 (namespace), 409, 403 (namespace ends), 422 and
+    admission's.
+    """
     new = copy.deepcopy(obj)
     metadata.prepare_create(cluster, kind, new)
     if kind.status and kind.kind != "Node":
@@ -83,7 +84,7 @@ def replace(cluster: "ClusterStore", kind: Kind, obj: Obj, write: Write) -> Obj:
     record = record_at(cluster, kind, (meta.get("namespace", ""), str(meta.get("name", ""))))
     given = meta.get("resourceVersion")
     if not given and kind.custom:
-        text = 'Invalid value: 0x0: must be specified for an update'
+        text = "Invalid value: 0x0: must be specified for an update"
         cause = errors.cause("FieldValueInvalid", "metadata.resourceVersion", text)
         raise errors.invalid(kind.group, kind.kind, record.name, [cause])
     _check_version(kind, record, meta)
@@ -100,9 +101,7 @@ def _check_version(kind: Kind, record: Record, meta: Obj) -> None:
         raise errors.conflict(kind.group, kind.plural, record.name, why)
 
 
-def patch(
-    cluster: "ClusterStore", kind: Kind, key: Key, form: str, body: Any, write: Write
-) -> Obj:
+def patch(cluster: "ClusterStore", kind: Kind, key: Key, form: str, body: Any, write: Write) -> Obj:
     """PATCH of form merge, json or strategic. A resourceVersion in the patch is a precondition."""
     record = record_at(cluster, kind, key)
     old = record.load(kind)
@@ -117,10 +116,10 @@ def patch(
     return _commit(cluster, kind, record, new, write)
 
 
-def apply(
-    cluster: "ClusterStore", kind: Kind, obj: Obj, write: Write
-) -> tuple[Obj, bool]:
-    """Server-side apply. Returns (object, created). Raises ApiError 400, 409 (conflicts), 422 and admission's."""
+def apply(cluster: "ClusterStore", kind: Kind, obj: Obj, write: Write) -> tuple[Obj, bool]:
+    """Server-side apply. Returns (object, created). Raises ApiError 400, 409 (conflicts), 422 and
+    admission's.
+    """
     meta = metadata.check_applied(kind, obj)
     key = (meta.get("namespace", ""), meta["name"])
     owner, stamp = write.owner(kind, "Apply"), cluster.fleet.clock.stamp()
@@ -139,7 +138,11 @@ def _scoped(kind: Kind, obj: Obj, write: Write) -> Obj:
     """The part of an applied body that this subresource may write."""
     config = copy.deepcopy(obj)
     if write.subresource == "status":
-        return {key: config[key] for key in ("apiVersion", "kind", "metadata", "status") if key in config}
+        return {
+            key: config[key]
+            for key in ("apiVersion", "kind", "metadata", "status")
+            if key in config
+        }
     if kind.status:
         config.pop("status", None)
     return config
@@ -174,7 +177,9 @@ def _commit(
     write: Write,
     entries: list[Obj] | None = None,
 ) -> Obj:
-    """The common end of every change of an existing object. An object that stays the same keeps its version."""
+    """The common end of every change of an existing object. An object that stays the same keeps its
+    version.
+    """
     old = record.load(kind)
     new = metadata.carry_over(kind, old, new, write.subresource)
     schemas.process(kind, new, write.validation, write.warnings)
@@ -198,7 +203,11 @@ def _commit(
 
 
 def _admit(
-    cluster: "ClusterStore", operation: "Operation", old: Obj | None, new: Obj | None, subresource: str
+    cluster: "ClusterStore",
+    operation: "Operation",
+    old: Obj | None,
+    new: Obj | None,
+    subresource: str,
 ) -> None:
     for hook in cluster.admission:
         hook(cluster, operation, copy.deepcopy(old), copy.deepcopy(new), subresource)
@@ -213,4 +222,14 @@ def scale(cluster: "ClusterStore", kind: Kind, key: Key, replicas: int, write: W
     return patch(cluster, kind, key, "merge", body, write)
 
 
-__all__ = ["ApiError", "Write", "apply", "create", "patch", "record_at", "replace", "scale", "store"]
+__all__ = [
+    "ApiError",
+    "Write",
+    "apply",
+    "create",
+    "patch",
+    "record_at",
+    "replace",
+    "scale",
+    "store",
+]

@@ -1,6 +1,7 @@
 """A running fleet simulator for tests: one process per test session, one fresh cluster per test.
 
-Needs nothing of the portal. `SimFleet.start(folder)` starts the process; `add_cluster` makes a cluster at run time.
+Needs nothing of the portal. `SimFleet.start(folder)` starts the process; `add_cluster` makes a
+cluster at run time.
 """
 
 import itertools
@@ -21,7 +22,9 @@ _numbers = itertools.count(1)
 
 @dataclass(frozen=True)
 class SimCluster:
-    """How to reach one simulated cluster. `token` is the portal's service account, `admin_token` may do everything."""
+    """How to reach one simulated cluster. `token` is the portal's service account, `admin_token`
+    may do everything.
+    """
 
     fleet: "SimFleet"
     name: str
@@ -42,10 +45,17 @@ class SimCluster:
         content_type: str = "application/json",
         timeout: float = 20,
     ) -> tuple[int, Any, dict[str, str]]:
-        """(status, parsed JSON or text, headers in lower case) of one request below the cluster's address."""
+        """(status, parsed JSON or text, headers in lower case) of one request below the cluster's
+        address.
+        """
         url = self.server + path
         return self.fleet.call(
-            method, url, body, token=token or self.admin_token, content_type=content_type, timeout=timeout
+            method,
+            url,
+            body,
+            token=token or self.admin_token,
+            content_type=content_type,
+            timeout=timeout,
         )
 
     def get(self, path: str) -> Any:
@@ -66,7 +76,9 @@ class SimCluster:
         return found
 
     def fault(self, kind: str, **fields: Any) -> int:
-        """Switch a fault on for this cluster; returns its id. Fields: verb, resource, count, code, seconds ..."""
+        """Switch a fault on for this cluster; returns its id. Fields: verb, resource, count, code,
+        seconds ...
+        """
         body = {"kind": kind, "cluster": self.name, **fields}
         return int(self.fleet.control("POST", "/_sim/faults", body)["id"])
 
@@ -103,9 +115,20 @@ class SimFleet:
         self.tls = ssl.create_default_context(cafile=self.ca_file)
 
     @classmethod
-    def start(cls, state_dir: Path, *, scenario: str = "empty", clusters: int = 0, speed: float = 20,
-              seed: int = 1, actors: bool = True, wait: float = 60) -> "SimFleet":  # fmt: skip
-        """Start a simulator and wait until it listens. Raises RuntimeError with its output when it does not."""
+    def start(
+        cls,
+        state_dir: Path,
+        *,
+        scenario: str = "empty",
+        clusters: int = 0,
+        speed: float = 20,
+        seed: int = 1,
+        actors: bool = True,
+        wait: float = 60,
+    ) -> "SimFleet":
+        """Start a simulator and wait until it listens. Raises RuntimeError with its output when it
+        does not.
+        """
         state_dir.mkdir(parents=True, exist_ok=True)
         (state_dir / "ready.json").unlink(missing_ok=True)
         command = [sys.executable, "-m", "fleetsim", "--state-dir", str(state_dir)]
@@ -133,8 +156,9 @@ class SimFleet:
             self.process.wait()
 
     def add_cluster(self, name: str = "", **spec: Any) -> SimCluster:
-        """A fresh cluster (a unique name unless given). `rules` narrows the portal's token; the rest of the
-        spec is the scenario's (see fleetsim/scenario.py)."""
+        """A fresh cluster (a unique name unless given). `rules` narrows the portal's token; the
+        rest of the spec is the scenario's (see fleetsim/scenario.py).
+        """
         name = name or f"t{next(_numbers)}"
         info = self.control("POST", "/_sim/clusters", {"name": name, **spec})
         return self._cluster(info)

@@ -1,8 +1,9 @@
-"""The ASGI application: which cluster, which user, which fault, which handler; and one log entry per request."""
+"""The ASGI application: which cluster, which user, which fault, which handler; and one log entry
+per request.
+"""
 
 import asyncio
 from typing import Any
-
 
 from fleetsim.errors import ApiError
 from fleetsim.faults import Fault
@@ -121,7 +122,9 @@ class Call:
         return False
 
     def _answer(self) -> Reply | None:
-        """The reply, or None for a watch (which is authorised and ready to stream). Raises ApiError."""
+        """The reply, or None for a watch (which is authorised and ready to stream). Raises
+        ApiError.
+        """
         target, request, cluster = self.target, self.request, self.cluster
         if self.path.rstrip("/") in ("/healthz", "/livez", "/readyz"):
             return Reply(200, b"ok", "text/plain")

@@ -1,4 +1,4 @@
-"""The simulator's own interface under /_sim: clusters, faults, the request log. Admin token only."""
+"""The simulator's own interface under /_sim: clusters, faults, request log. Admin token only."""
 
 import importlib
 import importlib.util
@@ -101,7 +101,9 @@ def _add_cluster(sim: Sim, request: Request) -> Reply:
 
 
 def make_cluster(sim: Sim, name: str, spec: dict[str, Any]) -> None:
-    """Let the scenario make it where it can; otherwise (or with `bare`) an empty cluster with every CRD of ours."""
+    """Let the scenario make it where it can; otherwise (or with `bare`) an empty cluster with every
+    CRD of ours.
+    """
     bare = spec.pop("bare", False)
     if not bare and importlib.util.find_spec("fleetsim.scenario"):
         importlib.import_module("fleetsim.scenario").make_cluster(sim.fleet, name, spec)

@@ -62,7 +62,9 @@ def _group_names(cluster: ClusterStore) -> list[str]:
 def _group(cluster: ClusterStore, name: str) -> dict[str, Any]:
     versions = {version for group, version, _ in cluster.routes if group == name}
     versions |= {version for group, version, *_ in REVIEWS if group == name}
-    listed = [{"groupVersion": f"{name}/{version}", "version": version} for version in sorted(versions)]
+    listed = [
+        {"groupVersion": f"{name}/{version}", "version": version} for version in sorted(versions)
+    ]
     return {"name": name, "versions": listed, "preferredVersion": listed[-1]}
 
 
@@ -100,12 +102,15 @@ def _rows(kind: Kind) -> list[dict[str, Any]]:
         rows.append({"name": f"{kind.plural}/status", **common, "kind": kind.kind,
                      "verbs": ["get", "patch", "update"]})  # fmt: skip
     if kind.scale:
-        rows.append({"name": f"{kind.plural}/scale", **common, "group": "autoscaling", "version": "v1",
-                     "kind": "Scale", "verbs": ["get", "patch", "update"]})  # fmt: skip
+        rows.append({"name": f"{kind.plural}/scale", **common, "group": "autoscaling",
+                     "version": "v1", "kind": "Scale",
+                     "verbs": ["get", "patch", "update"]})  # fmt: skip
     if not kind.group:
         for name, kind_name in SUBRESOURCES.get(kind.plural, ()):
-            verbs = ["create"] if name == "token" else ["create", "get"] if name == "proxy" else ["get"]
-            rows.append({"name": f"{kind.plural}/{name}", **common, "kind": kind_name, "verbs": verbs})
+            verbs = (
+                ["create"] if name == "token" else ["create", "get"] if name == "proxy" else ["get"]
+            )
+            rows.append(
+                {"name": f"{kind.plural}/{name}", **common, "kind": kind_name, "verbs": verbs}
+            )
     return rows
-
-

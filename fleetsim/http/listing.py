@@ -5,7 +5,6 @@ import binascii
 
 import orjson
 
-
 from fleetsim.errors import ApiError
 from fleetsim.http.messages import Reply, Request
 from fleetsim.http.tables import table_reply, wants_table
@@ -53,7 +52,9 @@ def version_of(request: Request) -> int | None:
     if not text:
         return None
     if not text.isdigit():
-        raise ApiError(400, f'resourceVersion: Invalid value: "{text}": strconv.ParseUint: invalid syntax')
+        raise ApiError(
+            400, f'resourceVersion: Invalid value: "{text}": strconv.ParseUint: invalid syntax'
+        )
     return int(text)
 
 
@@ -62,7 +63,9 @@ def _check_version(cluster: ClusterStore, table: Table, request: Request) -> Non
     if wanted is not None and wanted > cluster.rv:
         text = f"Too large resource version: {wanted}, current: {cluster.rv}"
         details = {
-            "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
+            "causes": [
+                {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
+            ],
             "retryAfterSeconds": 1,
         }
         raise ApiError(504, text, "Timeout", details, {"Retry-After": "1"})
@@ -86,8 +89,8 @@ def _read_token(text: str, table: Table) -> tuple[int, Key]:
         raise ApiError(400, "continue key is not valid: illegal continue token") from error
     if found[0] < table.dropped:
         text = (
-            "The provided continue parameter is too old to display a consistent list result. You must "
-            "start a new list without the continue parameter."
+            "The provided continue parameter is too old to display a consistent list result. "
+            "You must start a new list without the continue parameter."
         )
         raise ApiError(410, text)
     return found

@@ -22,13 +22,13 @@ _JSON_ONLY = (
 )
 
 
-class Gone(Exception):  # noqa: N818
+class Gone(Exception):
     """The client went away."""
 
 
 @dataclass(slots=True)
 class Request:
-    """One HTTP request. `user` and `body` are filled in on the way; `document` is the parsed body."""
+    """One HTTP request. `user` and `body` come on the way; `document` is the parsed body."""
 
     method: str
     path: str

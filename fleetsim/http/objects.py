@@ -1,6 +1,7 @@
 """The verbs on objects: get, create, update, patch, delete, deletecollection, /status and /scale.
 
-Translates HTTP into calls of the write path and its results into answers; no rule about objects lives here.
+Translates HTTP into calls of the write path and its results into answers; no rule about objects
+lives here.
 """
 
 from dataclasses import replace
@@ -47,7 +48,9 @@ def key_of(kind: Kind, target: Target) -> Key:
 def _get(cluster: ClusterStore, kind: Kind, target: Target, request: Request) -> Reply:
     record = writes.record_at(cluster, kind, key_of(kind, target))
     if wants_table(request):
-        return table_reply(kind, [record], {"resourceVersion": str(record.rv)}, cluster.fleet.clock.now())
+        return table_reply(
+            kind, [record], {"resourceVersion": str(record.rv)}, cluster.fleet.clock.now()
+        )
     return Reply(200, record.full(kind))
 
 
@@ -76,7 +79,10 @@ def _body(kind: Kind, target: Target, request: Request) -> Obj:
         raise ApiError(400, "Object 'Kind' is missing in the request body")
     given = obj.setdefault("apiVersion", kind.api_version)
     if given != kind.api_version:
-        text = f"the API version in the data ({given}) does not match the expected API version ({kind.api_version})"
+        text = (
+            f"the API version in the data ({given}) does not match the expected API version "
+            f"({kind.api_version})"
+        )
         raise ApiError(400, text)
     given = obj.setdefault("kind", kind.kind)
     if given != kind.kind:
@@ -92,12 +98,18 @@ def _check_place(kind: Kind, target: Target, meta: Obj) -> None:
         given = meta.setdefault("namespace", target.namespace) or target.namespace
         meta["namespace"] = given
         if target.namespace and given != target.namespace:
-            text = "the namespace of the provided object does not match the namespace sent on the request"
+            text = (
+                "the namespace of the provided object does not match the namespace sent on the "
+                "request"
+            )
             raise ApiError(400, text)
     if target.name:
         given = meta.setdefault("name", target.name)
         if given != target.name:
-            text = f"the name of the object ({given}) does not match the name on the URL ({target.name})"
+            text = (
+                f"the name of the object ({given}) does not match the name on the URL "
+                f"({target.name})"
+            )
             raise ApiError(400, text)
 
 
@@ -138,8 +150,8 @@ def _unsupported(kind: Kind) -> ApiError:
     if not kind.custom:
         accepted += "application/strategic-merge-patch+json, "
     accepted += "application/apply-patch+yaml, application/apply-patch+cbor"
-    text = f"the body of the request was in an unknown format - accepted media types include: {accepted}"
-    return ApiError(415, text)
+    head = "the body of the request was in an unknown format - accepted media types include: "
+    return ApiError(415, head + accepted)
 
 
 def _apply(
@@ -189,9 +201,7 @@ def _delete(cluster: ClusterStore, kind: Kind, target: Target, request: Request)
     )
 
 
-def _deletecollection(
-    cluster: ClusterStore, kind: Kind, target: Target, request: Request
-) -> Reply:
+def _deletecollection(cluster: ClusterStore, kind: Kind, target: Target, request: Request) -> Reply:
     options = _delete_options(request)
     gone = []
     for record in deciding_records(cluster, kind, target, request):
@@ -227,8 +237,8 @@ def _scale(cluster: ClusterStore, kind: Kind, target: Target, request: Request) 
         body = request.parse() or {}
         replicas = (body.get("spec") or {}).get("replicas")
         if not isinstance(replicas, int) or replicas < 0:
-            causes = [errors.cause("FieldValueInvalid", "spec.replicas",
-                                   f"Invalid value: {replicas}: must be an integer, zero or more")]  # fmt: skip
+            text = f"Invalid value: {replicas}: must be an integer, zero or more"
+            causes = [errors.cause("FieldValueInvalid", "spec.replicas", text)]
             raise errors.invalid("autoscaling", "Scale", target.name, causes)
         # A /scale write is tracked under the subresource "scale", as the real server does.
         writes.scale(cluster, kind, key, replicas, options_of(request, target))

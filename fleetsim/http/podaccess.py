@@ -1,6 +1,7 @@
 """pods/log, pods/proxy and services/proxy: requests that end in a pod, which actors answer.
 
-A Service reaches only ready pods that its EndpointSlices name (or, without slices, that its selector finds).
+A Service reaches only ready pods that its EndpointSlices name (or, without slices, that its
+selector finds).
 """
 
 from typing import Any
@@ -21,7 +22,9 @@ def log_reply(cluster: ClusterStore, target: Target, request: Request) -> Reply:
     if containers and container not in containers:
         raise ApiError(400, f"container {container} is not valid for pod {target.name}")
     if pod.get("status", {}).get("phase") in (None, "Pending"):
-        text = f'container "{container}" in pod "{target.name}" is waiting to start: ContainerCreating'
+        text = (
+            f'container "{container}" in pod "{target.name}" is waiting to start: ContainerCreating'
+        )
         raise ApiError(400, text)
     handler = cluster.log_handler or cluster.fleet.log_handler
     tail = request.query.get("tailLines")
@@ -32,10 +35,9 @@ def log_reply(cluster: ClusterStore, target: Target, request: Request) -> Reply:
 
 def proxy_reply(cluster: ClusterStore, target: Target, request: Request) -> Reply:
     """Forward to a pod, directly or through a Service. Raises ApiError 404, 503."""
-    scheme_name_port = target.name.split(":")
-    if len(scheme_name_port) == 3:
-        scheme_name_port = scheme_name_port[1:]
-    name, port = scheme_name_port[0], (scheme_name_port + [""])[1]
+    words = target.name.split(":")  # name, name:port or scheme:name:port
+    name = words[1] if len(words) == 3 else words[0]
+    port = words[-1] if len(words) > 1 else ""
     if target.plural == "services":
         pod, number = _through_service(cluster, target.namespace, name, port)
     else:

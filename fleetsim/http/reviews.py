@@ -1,4 +1,6 @@
-"""What a token may do: the check before every request, access reviews, and tokens of service accounts."""
+"""What a token may do: the check before every request, access reviews, and tokens of service
+accounts.
+"""
 
 import hashlib
 import hmac
@@ -63,14 +65,20 @@ def review(cluster: ClusterStore, user: User, plural: str, request: Request) -> 
 def _access(user: User, spec: dict[str, Any]) -> dict[str, Any]:
     wanted = spec.get("resourceAttributes")
     if not wanted:
-        return {"allowed": user is ADMIN or spec.get("nonResourceAttributes", {}).get("verb") == "get"}
+        return {
+            "allowed": user is ADMIN or spec.get("nonResourceAttributes", {}).get("verb") == "get"
+        }
     resource = qualified(
         wanted.get("group", ""), wanted.get("resource", ""), wanted.get("subresource", "")
     )
     allowed = user.can(
         wanted.get("verb", ""), resource, wanted.get("namespace", ""), wanted.get("name", "")
     )
-    return {"allowed": allowed} if not allowed else {"allowed": True, "reason": "RBAC: allowed by rule"}
+    return (
+        {"allowed": allowed}
+        if not allowed
+        else {"allowed": True, "reason": "RBAC: allowed by rule"}
+    )
 
 
 def _rules(user: User, namespace: str) -> dict[str, Any]:
@@ -93,7 +101,9 @@ def _rules(user: User, namespace: str) -> dict[str, Any]:
 
 
 def token_request(sim: Sim, cluster: ClusterStore, target: Target, request: Request) -> Reply:
-    """POST serviceaccounts/NAME/token: a new token of that service account, with an end. Raises ApiError 404."""
+    """POST serviceaccounts/NAME/token: a new token of that service account, with an end. Raises
+    ApiError 404.
+    """
     name = f"system:serviceaccount:{target.namespace}:{target.name}"
     known = next((user for user in cluster.users.values() if user.name == name), None)
     if known is None:

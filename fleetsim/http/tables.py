@@ -31,7 +31,13 @@ def table_reply(kind: Kind, records: list[Record], meta: dict[str, Any], now: da
         }
         rows.append({"cells": [read(obj, now) for _, _, read in columns], "object": partial})
     definitions = [
-        {"name": name, "type": form, "format": "name" if name == "Name" else "", "description": "", "priority": 0}
+        {
+            "name": name,
+            "type": form,
+            "format": "name" if name == "Name" else "",
+            "description": "",
+            "priority": 0,
+        }
         for name, form, _ in columns
     ]
     head = {"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": meta}
@@ -52,7 +58,7 @@ def _custom(column: dict[str, Any]) -> Column:
 
 
 def read_path(obj: Obj, path: str) -> Any:
-    """The value at a printer column's JSONPath: names, and filters of the form `[?(@.type=="X")]`."""
+    """The value at a printer column's JSONPath: names, and filters such as `[?(@.type=="X")]`."""
     value: Any = obj
     for part in re.split(r"\.(?![^\[]*\])", path.lstrip(".")):
         match = _FILTER.match(part)

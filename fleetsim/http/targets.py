@@ -8,7 +8,9 @@ _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A parsed path. `rest` is what follows a proxy subresource. `plural` is empty for discovery paths."""
+    """A parsed path. `rest` is what follows a proxy subresource. `plural` is empty for discovery
+    paths.
+    """
 
     verb: str
     group: str = ""

@@ -6,6 +6,7 @@ A selector turns an object that leaves into DELETED and one that enters into ADD
 import asyncio
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import orjson
 
@@ -70,13 +71,16 @@ class Watch:
             yield self._line("DELETED", self._left(change.old, change.rv))
 
     def _left(self, old: Record, rv: int) -> bytes:
-        """An object that left the selection: its last selected state, at the version of the change."""
+        """An object that left the selection: its last selected state, at the change's version."""
         obj = old.load(self.kind)
         obj["metadata"]["resourceVersion"] = str(rv)
         return orjson.dumps(obj)
 
     def _bookmark(self, annotations: dict[str, str] | None = None) -> bytes:
-        meta: dict[str, object] = {"resourceVersion": str(self.cluster.rv), "creationTimestamp": None}
+        meta: dict[str, object] = {
+            "resourceVersion": str(self.cluster.rv),
+            "creationTimestamp": None,
+        }
         if annotations:
             meta["annotations"] = annotations
         body = {"kind": self.kind.kind, "apiVersion": self.kind.api_version, "metadata": meta}
@@ -125,7 +129,8 @@ class Watch:
         """Send what is queued, or a bookmark when nothing came in time. False ends the watch."""
         if self.queue.empty():
             getter = asyncio.ensure_future(self.queue.get())
-            await asyncio.wait({getter, gone}, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
+            both: set[asyncio.Future[Any]] = {getter, gone}
+            await asyncio.wait(both, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
             if not getter.done():
                 getter.cancel()
                 if not gone.done() and self.bookmarks and wait >= self.pause:

@@ -1,4 +1,4 @@
-"""Tokens, rules and access reviews: the 403 of a request and the answer of a review never disagree."""
+"""Tokens, rules and access reviews: a request's 403 and a review's answer never disagree."""
 
 import itertools
 from typing import Any
@@ -27,7 +27,11 @@ def allowed(cluster: SimCluster, token: str, **attributes: str) -> bool:
 def test_no_token_and_a_wrong_token_are_401(cluster: SimCluster) -> None:
     for token in ("wrong", "x y"):
         status, answer, _ = cluster.request("GET", CONFIGMAPS, token=token)
-        assert (status, answer["reason"], answer["message"]) == (401, "Unauthorized", "Unauthorized")
+        assert (status, answer["reason"], answer["message"]) == (
+            401,
+            "Unauthorized",
+            "Unauthorized",
+        )
     url = cluster.server + CONFIGMAPS
     assert cluster.fleet.call("GET", url, token="")[0] == 401
 
@@ -63,7 +67,8 @@ def test_403_has_kubernetes_words_at_the_cluster_scope(cluster: SimCluster) -> N
     token = cluster.new_token(user="jane", rules=READ_PODS)
     _, answer, _ = cluster.request("GET", "/api/v1/pods", token=token)
     assert answer["message"] == (
-        'pods is forbidden: User "jane" cannot list resource "pods" in API group "" at the cluster scope'
+        'pods is forbidden: User "jane" cannot list resource "pods" in API group "" '
+        "at the cluster scope"
     )
 
 
@@ -90,7 +95,9 @@ def test_an_apply_needs_patch_and_its_create_too_is_asked_for_patch(cluster: Sim
     assert cluster.request("PATCH", path, config_map(), token=token, content_type=content)[0] == 403
     rules[0]["verbs"] = ["patch"]
     token = cluster.new_token(rules=rules)
-    status, answer, _ = cluster.request("PATCH", path, config_map(), token=token, content_type=content)
+    status, answer, _ = cluster.request(
+        "PATCH", path, config_map(), token=token, content_type=content
+    )
     assert status == 403
     assert 'cannot create resource "configmaps"' in answer["message"]
 
@@ -120,7 +127,15 @@ def test_reviews_and_requests_agree(cluster: SimCluster) -> None:
         ({"verb": "get", "resource": "pods", "subresource": "log"}, True),
         ({"verb": "create", "resource": "services", "subresource": "proxy"}, True),
         ({"verb": "patch", "group": "kaito.sh", "resource": "inferencesets"}, True),
-        ({"verb": "update", "group": "kaito.sh", "resource": "workspaces", "subresource": "status"}, False),
+        (
+            {
+                "verb": "update",
+                "group": "kaito.sh",
+                "resource": "workspaces",
+                "subresource": "status",
+            },
+            False,
+        ),
         ({"verb": "list", "resource": "secrets"}, False),
     ],
 )
@@ -136,7 +151,11 @@ def test_rules_review_lists_the_rules(cluster: SimCluster) -> None:
     path = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
     _, answer, _ = cluster.request("POST", path, body, token=token)
     (rule,) = answer["status"]["resourceRules"]
-    assert (rule["verbs"], rule["apiGroups"], rule["resources"]) == (["get", "list"], [""], ["pods"])
+    assert (rule["verbs"], rule["apiGroups"], rule["resources"]) == (
+        ["get", "list"],
+        [""],
+        ["pods"],
+    )
 
 
 def test_a_service_account_renews_its_own_token(cluster: SimCluster) -> None:

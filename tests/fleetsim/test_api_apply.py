@@ -17,7 +17,11 @@ from tests.simfleet import SimCluster
 
 
 def apply(
-    cluster: SimCluster, body: dict[str, Any], manager: str = "m", query: str = "", base: str = WORKSPACES
+    cluster: SimCluster,
+    body: dict[str, Any],
+    manager: str = "m",
+    query: str = "",
+    base: str = WORKSPACES,
 ) -> tuple[int, Any]:
     """(status, answer) of an apply."""
     path = f"{base}/{body['metadata']['name']}?fieldManager={manager}{query}"
@@ -82,7 +86,8 @@ def test_two_conflicts_are_listed_one_per_line(cluster: SimCluster) -> None:
     _, answer = apply(cluster, workspace(instanceType="big", count=2))
     assert answer["message"] == (
         "Apply failed with 2 conflicts: "
-        'conflicts with "creator" using kaito.sh/v1beta1:\n- .resource.count\n- .resource.instanceType'
+        'conflicts with "creator" using kaito.sh/v1beta1:\n'
+        "- .resource.count\n- .resource.instanceType"
     )
 
 
@@ -141,13 +146,21 @@ def test_the_label_selector_is_one_atomic_field(cluster: SimCluster) -> None:
 def test_conditions_without_list_type_are_atomic(cluster: SimCluster) -> None:
     obj = create(cluster, workspace())
     stamp = "2026-01-01T00:00:00Z"
-    condition = {"type": "A", "status": "True", "reason": "r", "message": "", "lastTransitionTime": stamp}
+    condition = {
+        "type": "A",
+        "status": "True",
+        "reason": "r",
+        "message": "",
+        "lastTransitionTime": stamp,
+    }
     obj["status"] = {"conditions": [condition]}
     _, answer, _ = cluster.request("PUT", f"{WORKSPACES}/p/status?fieldManager=kaito", obj)
     assert entry(answer, "kaito")["fieldsV1"]["f:status"]["f:conditions"] == {}
 
 
-def test_updates_own_the_maps_they_create_and_applies_of_structs_do_not(cluster: SimCluster) -> None:
+def test_updates_own_the_maps_they_create_and_applies_of_structs_do_not(
+    cluster: SimCluster,
+) -> None:
     create(cluster, workspace())
     _, answer = apply(cluster, workspace())
     assert "." in entry(answer, "creator")["fieldsV1"]["f:resource"]
@@ -265,7 +278,9 @@ def test_a_patch_that_changes_nothing_keeps_the_version(cluster: SimCluster) -> 
     assert answer["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
 
 
-def test_the_status_subresource_is_tracked_apart_and_keeps_the_generation(cluster: SimCluster) -> None:
+def test_the_status_subresource_is_tracked_apart_and_keeps_the_generation(
+    cluster: SimCluster,
+) -> None:
     create(cluster, workspace())
     patch = {"status": {"state": "Ready"}, "resource": {"instanceType": "big"}}
     path = f"{WORKSPACES}/p/status?fieldManager=kaito"

@@ -1,4 +1,4 @@
-"""The unmodified clients work: the official Python client (typed, dynamic, raw watch) and kubectl."""
+"""The unmodified clients work: the official one (typed, dynamic, raw watch) and kubectl."""
 
 import base64
 import json
@@ -58,7 +58,9 @@ def test_the_typed_client_creates_pages_and_deletes(api: Any) -> None:
     core = client.CoreV1Api(api)
     for number in range(3):
         meta = client.V1ObjectMeta(name=f"c{number}")
-        core.create_namespaced_config_map("default", client.V1ConfigMap(metadata=meta, data={"a": "1"}))
+        core.create_namespaced_config_map(
+            "default", client.V1ConfigMap(metadata=meta, data={"a": "1"})
+        )
     page = core.list_namespaced_config_map("default", limit=2)
     assert len(page.items) == 2
     rest = core.list_namespaced_config_map("default", limit=2, _continue=page.metadata._continue)
@@ -109,7 +111,9 @@ def test_a_raw_watch_stream_carries_events(cluster: SimCluster, api: Any) -> Non
     stream.close()
 
 
-def test_the_clients_own_watch_raises_410_for_a_too_old_version(cluster: SimCluster, api: Any) -> None:
+def test_the_clients_own_watch_raises_410_for_a_too_old_version(
+    cluster: SimCluster, api: Any
+) -> None:
     core = client.CoreV1Api(api)
     events = watch.Watch().stream(
         core.list_namespaced_config_map, "default", resource_version="2", timeout_seconds=2
@@ -134,7 +138,9 @@ def run(cluster: SimCluster, *words: str, given: str = "") -> subprocess.Complet
         path = Path(folder) / "config"
         path.write_text(json.dumps(kubeconfig(cluster)))
         command = ["kubectl", "--kubeconfig", str(path), "--cache-dir", folder, *words]
-        return subprocess.run(command, input=given, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(
+            command, input=given, capture_output=True, text=True, timeout=60, check=False
+        )
 
 
 @kubectl

@@ -39,7 +39,12 @@ def test_delete_of_a_custom_resource_answers_success_with_its_uid(cluster: SimCl
 
 
 def test_delete_of_a_node_answers_success(cluster: SimCluster) -> None:
-    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}, "status": {"capacity": {"cpu": "4"}}}
+    node = {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": "n1"},
+        "status": {"capacity": {"cpu": "4"}},
+    }
     _, made, _ = cluster.request("POST", "/api/v1/nodes", node)
     assert made["status"] == {"capacity": {"cpu": "4"}}
     _, answer, _ = cluster.request("DELETE", "/api/v1/nodes/n1")
@@ -52,7 +57,10 @@ def test_delete_preconditions_hold_uid_and_version(cluster: SimCluster) -> None:
     status, answer, _ = cluster.request("DELETE", f"{WORKSPACES}/p", wrong)
     assert (status, answer["reason"]) == (409, "Conflict")
     assert "Precondition failed: UID in precondition" in answer["message"]
-    assert cluster.request("DELETE", f"{WORKSPACES}/p", {"preconditions": {"resourceVersion": "1"}})[0] == 409
+    assert (
+        cluster.request("DELETE", f"{WORKSPACES}/p", {"preconditions": {"resourceVersion": "1"}})[0]
+        == 409
+    )
     right = {"preconditions": {"uid": obj["metadata"]["uid"]}}
     assert cluster.request("DELETE", f"{WORKSPACES}/p", right)[0] == 200
 
@@ -138,7 +146,9 @@ def test_a_terminating_namespace_refuses_new_content(cluster: SimCluster) -> Non
     stuck = config_map(metadata={"namespace": "team", "finalizers": ["a.example/x"]})
     cluster.request("POST", path, stuck)
     cluster.request("DELETE", f"{NAMESPACES}/team")
-    status, answer, _ = cluster.request("POST", path, config_map("d", metadata={"namespace": "team"}))
+    status, answer, _ = cluster.request(
+        "POST", path, config_map("d", metadata={"namespace": "team"})
+    )
     assert (status, answer["reason"]) == (403, "Forbidden")
     assert answer["details"]["causes"][0]["reason"] == "NamespaceTerminating"
     patch = {"metadata": {"finalizers": None}}

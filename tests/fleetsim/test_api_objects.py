@@ -2,7 +2,15 @@
 
 import pytest
 
-from tests.fleetsim.bodies import CONFIGMAPS, MERGE, SETS, WORKSPACES, config_map, inference_set, workspace
+from tests.fleetsim.bodies import (
+    CONFIGMAPS,
+    MERGE,
+    SETS,
+    WORKSPACES,
+    config_map,
+    inference_set,
+    workspace,
+)
 from tests.simfleet import SimCluster
 
 
@@ -204,7 +212,12 @@ def test_broken_json_is_400(cluster: SimCluster) -> None:
 
 
 def test_secrets_encode_string_data(cluster: SimCluster) -> None:
-    body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"k": "v"}}
+    body = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "s"},
+        "stringData": {"k": "v"},
+    }
     path = "/api/v1/namespaces/default/secrets"
     _, answer, _ = cluster.request("POST", path, body)
     assert (answer["data"], answer["type"]) == ({"k": "dg=="}, "Opaque")

@@ -19,7 +19,9 @@ def make(cluster: SimCluster, count: int) -> None:
     """ConfigMaps c00, c01 ... with label n=their number."""
     for number in range(count):
         labels = {"n": str(number), "half": "low" if number < count / 2 else "high"}
-        cluster.request("POST", CONFIGMAPS, config_map(f"c{number:02d}", metadata={"labels": labels}))
+        cluster.request(
+            "POST", CONFIGMAPS, config_map(f"c{number:02d}", metadata={"labels": labels})
+        )
 
 
 def names(listing: dict[str, Any]) -> list[str]:
@@ -148,7 +150,10 @@ def test_a_watch_from_the_lists_version_sees_only_what_comes_later(cluster: SimC
     since = version(cluster)
     cluster.request("PATCH", f"{CONFIGMAPS}/c00", {"data": {"a": "2"}}, content_type=MERGE)
     cluster.request("DELETE", f"{CONFIGMAPS}/c01")
-    found = [(each["type"], each["object"]["metadata"]["name"]) for each in events(cluster, resourceVersion=since)]
+    found = [
+        (each["type"], each["object"]["metadata"]["name"])
+        for each in events(cluster, resourceVersion=since)
+    ]
     assert found == [("MODIFIED", "c00"), ("DELETED", "c01")]
 
 
@@ -183,7 +188,9 @@ def test_compaction_makes_a_version_too_old(cluster: SimCluster) -> None:
     assert next(events(cluster, resourceVersion=since))["type"] == "ERROR"
 
 
-def test_a_selector_turns_leaving_into_deleted_and_returning_into_added(cluster: SimCluster) -> None:
+def test_a_selector_turns_leaving_into_deleted_and_returning_into_added(
+    cluster: SimCluster,
+) -> None:
     make(cluster, 1)
     since = version(cluster)
     for value in ("9", "0", "0"):
