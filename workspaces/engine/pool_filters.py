@@ -52,6 +52,9 @@ def view(table: Table, rows: Rows, row: int, demand: Demand) -> PoolView:
     )
 
 
+_AFTER_SIZING = ("capacity", "nodes_limit", "budget")
+
+
 def results(pool: PoolView, *, known: bool) -> list[FilterResult]:
     """One result per pool filter. `known` False: the inventory is too old to say anything about
     what is free."""
@@ -62,6 +65,8 @@ def results(pool: PoolView, *, known: bool) -> list[FilterResult]:
         passed = None if unknown and not failed else not failed
         if name == "capacity" and not known:
             passed, reason = None, "Not evaluated: the inventory is out of date."
+        elif pool.nodes is None and name in _AFTER_SIZING and not failed:
+            passed, value, reason = None, "", "Not evaluated: one replica could not be sized."
         made.append(FilterResult(name, passed, value, limit, reason))
     return made
 
@@ -151,7 +156,7 @@ def _nodes_limit(v: PoolView, failed: bool) -> Words:
     if most is None:
         return (value, "no limit", "", False)
     reason = f"One replica would take {value} (your limit is {most})." if failed else ""
-    return (value, f"at most {most}", reason, v.nodes is None)
+    return (value, f"at most {most}", reason, False)
 
 
 def _budget(v: PoolView, failed: bool) -> Words:
