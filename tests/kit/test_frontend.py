@@ -34,7 +34,8 @@ def read(path: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_a_template_holds_nothing_that_the_content_policy_refuses(path: Path) -> None:
-    found = [what for what, pattern in FORBIDDEN.items() if pattern.search(path.read_text())]
+    html = re.sub(r"\{%.*?%\}", "", path.read_text(), flags=re.S)
+    found = [what for what, pattern in FORBIDDEN.items() if pattern.search(html)]
     assert not found
 
 
