@@ -98,10 +98,10 @@ def check_namespace(cluster: "ClusterStore", kind: Kind, meta: Obj) -> None:
     name = meta.get("namespace") or ""
     if not name:
         raise ApiError(400, "an empty namespace may not be set during creation")
-    namespace = cluster.get("Namespace", None, name)
+    namespace = cluster.table("Namespace").records.get(("", name))
     if namespace is None:
         raise errors.not_found("", "namespaces", name)
-    if namespace["metadata"].get("deletionTimestamp"):
+    if namespace.fields["status.phase"] == "Terminating":
         text = f"namespace {name} is being terminated"
         causes = [errors.cause("NamespaceTerminating", "metadata.namespace", text)]
         why = f"unable to create new content in namespace {name} because it is being terminated"

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import importlib
 import importlib.util
 import logging
@@ -76,7 +77,11 @@ def build(settings: Settings) -> Sim:
         state_dir=folder,
         scenario=settings.scenario,
     )
+    # Seeds live as long as the process: collecting them again and again would double the start.
+    gc.disable()
     _seed(fleet, settings)
+    gc.freeze()
+    gc.enable()
     return sim
 
 

@@ -167,9 +167,9 @@ class ClusterStore:
             table = self.tables[kind] = Table(self.kind(kind), dropped=FIRST_RV)
         return table
 
-    def put(self, kind: Kind, change: Change) -> None:
+    def put(self, kind: Kind, change: Change, logged: bool = True) -> None:
         """Store a change and tell watches and subscribers (write path only)."""
-        self.table(kind.kind).put(change)
+        self.table(kind.kind).put(change, logged)
         self.fleet.publish(self.name, kind, change)
 
     def serve_crd(self, crd: Obj) -> None:
@@ -285,7 +285,7 @@ class ClusterStore:
         if kind.generation:
             meta.setdefault("generation", 1)
         meta["resourceVersion"] = str(self.next_rv())
-        writes.store(self, kind, "ADDED", obj, None)
+        writes.store(self, kind, "ADDED", obj, None, logged=False)
         return obj
 
     def subscribe(

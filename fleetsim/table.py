@@ -19,6 +19,7 @@ from fleetsim.kinds import Kind
 Obj = dict[str, Any]
 Key = tuple[str, str]
 LOG_LENGTH = 1024
+_NONE: dict[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,11 +58,17 @@ class Change:
     old: Record | None
 
 
+def clone(obj: Obj) -> Obj:
+    """A deep copy of a JSON object."""
+    copied: Obj = orjson.loads(orjson.dumps(obj))
+    return copied
+
+
 def record_of(kind: Kind, obj: Obj) -> Record:
     """Serialise an object whose metadata is complete (rv and uid set)."""
     meta = obj["metadata"]
     body = {key: value for key, value in obj.items() if key not in ("apiVersion", "kind")}
-    fields = {path: field_value(obj, path) for path in kind.fields}
+    fields = {path: field_value(obj, path) for path in kind.fields} if kind.fields else _NONE
     owners = tuple(ref["uid"] for ref in meta.get("ownerReferences") or ())
     return Record(
         meta.get("namespace", ""),
@@ -69,7 +76,7 @@ def record_of(kind: Kind, obj: Obj) -> Record:
         int(meta["resourceVersion"]),
         meta["uid"],
         orjson.dumps(body),
-        meta.get("labels") or {},
+        meta.get("labels") or _NONE,
         fields,
         owners,
     )
@@ -101,8 +108,11 @@ class Table:
     listeners: list[Callable[[Change], None]] = field(default_factory=list)
     sorted_keys: list[Key] | None = None
 
-    def put(self, change: Change) -> None:
-        """Store the change's new record (or drop it) and tell everyone."""
+    def put(self, change: Change, logged: bool = True) -> None:
+        """Store the change's new record (or drop it) and tell everyone.
+
+        What is not logged (seeds) cannot be replayed: watches from before it are too old.
+        """
         key = (change.new.namespace, change.new.name)
         if change.type == "DELETED":
             del self.records[key]
@@ -111,9 +121,12 @@ class Table:
             if key not in self.records:
                 self.sorted_keys = None
             self.records[key] = change.new
-        self.log.append(change)
-        if len(self.log) > LOG_LENGTH:
-            self.dropped = self.log.popleft().rv
+        if logged:
+            self.log.append(change)
+            if len(self.log) > LOG_LENGTH:
+                self.dropped = self.log.popleft().rv
+        else:
+            self.compact(change.rv)
         for queue in self.watchers:
             queue.put_nowait(change)
         for listener in self.listeners:

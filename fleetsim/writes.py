@@ -5,7 +5,6 @@ Order as in a real API server: metadata, schema (prune, default, validate), mana
 the kind, admission hooks, store. No method awaits, so a write is atomic.
 """
 
-import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ from fleetsim import errors, jsonpatch, lifecycle, managed, merging, metadata, r
 from fleetsim.errors import ApiError
 from fleetsim.kinds import Kind
 from fleetsim.managed import Owner
-from fleetsim.table import Change, Key, Obj, Record, record_of
+from fleetsim.table import Change, Key, Obj, Record, clone, record_of
 
 if TYPE_CHECKING:
     from fleetsim.store import ClusterStore, Operation
@@ -40,20 +39,27 @@ class Write:
         return Owner(self.manager, operation, kind.api_version, self.subresource)
 
 
-def store(cluster: "ClusterStore", kind: Kind, event: str, obj: Obj, old: Record | None) -> None:
+def store(
+    cluster: "ClusterStore",
+    kind: Kind,
+    event: str,
+    obj: Obj,
+    old: Record | None,
+    logged: bool = True,
+) -> None:
     """Put an object whose metadata is complete into its table (write path and seeding only)."""
     record = record_of(kind, obj)
     cluster.owners.put(kind.kind, record, old)
     if kind.kind == "CustomResourceDefinition":
         cluster.serve_crd(obj)
-    cluster.put(kind, Change(record.rv, event, record, old))
+    cluster.put(kind, Change(record.rv, event, record, old), logged)
 
 
 def create(cluster: "ClusterStore", kind: Kind, obj: Obj, write: Write) -> Obj:
     """POST: a new object. Raises ApiError 404 (namespace), 409, 403 (namespace ends), 422 and
     admission's.
     """
-    new = copy.deepcopy(obj)
+    new = clone(obj)
     metadata.prepare_create(cluster, kind, new)
     if kind.status and kind.kind != "Node":
         new.pop("status", None)
@@ -88,7 +94,7 @@ def replace(cluster: "ClusterStore", kind: Kind, obj: Obj, write: Write) -> Obj:
         cause = errors.cause("FieldValueInvalid", "metadata.resourceVersion", text)
         raise errors.invalid(kind.group, kind.kind, record.name, [cause])
     _check_version(kind, record, meta)
-    return _commit(cluster, kind, record, copy.deepcopy(obj), write)
+    return _commit(cluster, kind, record, clone(obj), write)
 
 
 def _check_version(kind: Kind, record: Record, meta: Obj) -> None:
@@ -111,7 +117,7 @@ def patch(cluster: "ClusterStore", kind: Kind, key: Key, form: str, body: Any, w
         new = merging.strategic(kind.schema, old, body)
     else:
         new = merging.merge_patch(old, body)
-    new = copy.deepcopy(new)
+    new = clone(new)
     _check_version(kind, record, new.get("metadata") or {})
     return _commit(cluster, kind, record, new, write)
 
@@ -136,7 +142,7 @@ def apply(cluster: "ClusterStore", kind: Kind, obj: Obj, write: Write) -> tuple[
 
 def _scoped(kind: Kind, obj: Obj, write: Write) -> Obj:
     """The part of an applied body that this subresource may write."""
-    config = copy.deepcopy(obj)
+    config = clone(obj)
     if write.subresource == "status":
         return {
             key: config[key]
@@ -210,7 +216,8 @@ def _admit(
     subresource: str,
 ) -> None:
     for hook in cluster.admission:
-        hook(cluster, operation, copy.deepcopy(old), copy.deepcopy(new), subresource)
+        before, after = (None if each is None else clone(each) for each in (old, new))
+        hook(cluster, operation, before, after, subresource)
 
 
 def scale(cluster: "ClusterStore", kind: Kind, key: Key, replicas: int, write: Write) -> Obj:

@@ -133,6 +133,11 @@ def _one_cluster(sim: Sim, name: str, rest: list[str], request: Request) -> Repl
             _hang_up(cluster, request.query.get("resource", ""))
         case ("POST", "tokens"):
             return _add_token(sim, cluster, request)
+        case ("POST", "settings"):
+            importlib.import_module("fleetsim.scenario").change(sim.fleet, name, _body(request))
+        case ("POST", "edit"):
+            scenario = importlib.import_module("fleetsim.scenario")
+            return json_reply(scenario.edit(sim.fleet, name, _body(request)))
         case ("DELETE", "tokens"):
             cluster.users.pop(request.query.get("token", ""), None)
         case ("DELETE",):
