@@ -11,13 +11,13 @@ from django.db.models import Q
 from clusters.states import CHECK
 
 if TYPE_CHECKING:
-    from clusters.models import Check, Cluster
+    from clusters.models import Check, Cluster  # noqa: F401 - named in the base classes
     from fleetportal.accounts.principal import Principal
 
 
 class ClusterQuerySet(models.QuerySet["Cluster"]):
     def visible_to(self, principal: Principal) -> ClusterQuerySet:
-        """Clusters are global: everybody signed in sees those open to all or granted to a team of theirs."""
+        """Everybody signed in sees clusters open to all, and those granted to a team of theirs."""
         if principal.sees_all:
             return self
         granted = Q(open_to_all=True) | Q(grants__team_id__in=principal.team_ids)

@@ -22,7 +22,9 @@ from workspaces.models import Deployment, Plan, Revision, Workspace
 
 
 def _words(field: str, enum: type[StrEnum], name: str) -> models.CheckConstraint:
-    return models.CheckConstraint(condition=Q(**{f"{field}__in": [e.value for e in enum]}), name=name)
+    return models.CheckConstraint(
+        condition=Q(**{f"{field}__in": [e.value for e in enum]}), name=name
+    )
 
 
 class Strategy(models.Model):
@@ -81,7 +83,9 @@ class Rollout(Leased):
         ]
         indexes = [
             models.Index(  # the ticker's "which rollouts have a next step"
-                fields=["not_before"], condition=Q(state__in=sorted(ROLLOUT.active)), name="rollout_due"
+                fields=["not_before"],
+                condition=Q(state__in=sorted(ROLLOUT.active)),
+                name="rollout_due",
             )
         ]
 

@@ -12,7 +12,7 @@ from rollouts.states import ROLLOUT
 
 if TYPE_CHECKING:
     from fleetportal.accounts.principal import Principal
-    from rollouts.models import Approval, Rollout
+    from rollouts.models import Approval, Rollout  # noqa: F401 - in base classes
 
 
 class RolloutQuerySet(models.QuerySet["Rollout"]):

@@ -1,6 +1,32 @@
+from __future__ import annotations
+
 from django.apps import AppConfig
 
 
 class WorkspacesConfig(AppConfig):
     name = "workspaces"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from clusters.services import observation as clusters_observation
+        from clusters.services import registration
+        from clusters.services.checks import answers_checks
+        from fleetportal.kit.doorbell import ring
+        from fleetportal.pulse import ticker
+        from workspaces.models import Plan, Workspace
+        from workspaces.services import answers, observation, plans, removal
+
+        ticker.register(
+            plans.TASK,
+            lambda now, limit: Plan.objects.due(now).values_list("pk", flat=True)[:limit],
+            plans.plan_compute,
+        )
+        ticker.register(
+            removal.TASK,
+            lambda now, limit: Workspace.objects.retiring(now).values_list("pk", flat=True)[:limit],
+            removal.workspace_retire_step,
+        )
+        clusters_observation.changed.append(lambda pk: ring(observation.TASK, pk))
+        registration.in_use.append(removal.why_in_use)
+        answers_checks(answers.DRY_RUN, answers.dry_run_answer)
+        answers_checks(answers.PROMPT, answers.prompt_answer)

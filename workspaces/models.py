@@ -285,7 +285,9 @@ class Claim(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["pool", "slot"], condition=Q(released_at__isnull=True), name="claim_slot_once"
+                fields=["pool", "slot"],
+                condition=Q(released_at__isnull=True),
+                name="claim_slot_once",
             ),
             models.CheckConstraint(
                 condition=Q(slot__lt=models.F("limit")), name="claim_slot_below_limit"

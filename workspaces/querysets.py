@@ -10,7 +10,7 @@ from django.db.models import Q
 
 if TYPE_CHECKING:
     from fleetportal.accounts.principal import Principal
-    from workspaces.models import Deployment, Plan, TeamSecret, Workspace
+    from workspaces.models import Deployment, Plan, TeamSecret, Workspace  # noqa: F401 - in base classes
 
 
 def _free(now: datetime) -> Q:

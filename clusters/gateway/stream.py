@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -70,7 +70,7 @@ class StreamClient:
         selector: str = "",
         timeout_seconds: int = 290,
         silence: float = 120.0,
-    ) -> AsyncIterator[WatchEvent]:
+    ) -> AsyncGenerator[WatchEvent, None]:
         """Events after `resource_version` with bookmarks, until the server ends the watch.
 
         Raises Gone when the version is too old, Unreachable after `silence` seconds of nothing.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import close_old_connections, transaction
@@ -17,7 +17,7 @@ from fleetportal.accounts.principal import Principal
 from fleetportal.kit.doorbell import ring
 from fleetportal.kit.errors import PortalError, Temporary
 from fleetportal.kit.states import move
-from fleetportal.pulse import leases
+from fleetportal.pulse import leases, ticker
 
 Answer = dict[str, Any]
 LEASE = 60.0  # seconds; the task's own time limit
@@ -97,3 +97,12 @@ def _to(check: Check, state: str, **fields: Any) -> None:
 
 def _failure(error: PortalError) -> Answer:
     return {"error": error.message, "remedy": error.remedy, "type": error.type}
+
+
+def answers_checks(kind: str, step: Callable[[str], None]) -> None:
+    """Say who answers a kind of check, so that the ticker can ring again for those left waiting."""
+
+    def due(now: datetime, limit: int) -> Iterable[object]:
+        return Check.objects.due(now).filter(kind=kind).values_list("pk", flat=True)[:limit]
+
+    ticker.register(kind, due, step)

@@ -7,18 +7,16 @@ from django.conf import settings
 
 from clusters.gateway import Connection, Gateway, gateway_for
 from clusters.models import Cluster
-from fleetportal.kit import net
 from fleetportal.kit.crypto import Unreadable, keyring
 from fleetportal.kit.errors import Permanent
 
 
 def connection_of(cluster: Cluster) -> Connection:
-    """How to reach the cluster, its address checked now. Raises AddressRefused, Permanent."""
-    net.endpoint(cluster.server, allow_loopback=settings.ALLOW_LOOPBACK_CLUSTERS)
+    """How to reach the cluster; its address is judged at each connect. Raises Permanent."""
     try:
         secret = orjson.loads(
             keyring().open(
-                cluster.credential_sealed,
+                bytes(cluster.credential_sealed),
                 table="clusters_cluster",
                 pk=cluster.pk,
                 field="credential",
@@ -34,7 +32,8 @@ def connection_of(cluster: Cluster) -> Connection:
         credential_version=cluster.credential_version,
         server=cluster.server,
         ca_pem=cluster.ca_pem,
-        tls_server_name=cluster.tls_server_name or None,
+        tls_server_name=cluster.tls_server_name,
+        allow_loopback=settings.ALLOW_LOOPBACK_CLUSTERS,
         **secret,
     )
 

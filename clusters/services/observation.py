@@ -62,9 +62,9 @@ def seen(clusters: Iterable[object], at: datetime) -> None:
 
 
 def objects_store(
-    *, cluster: Cluster, kind: str, bodies: Sequence[Mapping[str, Any]], complete: bool, install: str
+    *, cluster: Cluster, kind: str, bodies: Sequence[Mapping[str, Any]], install: str
 ) -> bool:
-    """Store objects of one kind; `complete` says that those not given are gone. True: a change."""
+    """Store all objects of one kind; those not given are gone. True when anything changed."""
     now = timezone.now()
     known = {
         (row.namespace, row.name): row
@@ -73,9 +73,7 @@ def objects_store(
     rows = [_object(cluster, kind, body, install, now) for body in bodies]
     fresh = [row for row in rows if _differs(known.get((row.namespace, row.name)), row)]
     given = {(row.namespace, row.name) for row in rows}
-    lost = [
-        row.pk for key, row in known.items() if complete and key not in given and not row.deleted_at
-    ]
+    lost = [row.pk for key, row in known.items() if key not in given and not row.deleted_at]
     with transaction.atomic():
         ObservedObject.objects.bulk_create(
             fresh,
@@ -93,17 +91,6 @@ def objects_store(
         )
         ObservedObject.objects.filter(pk__in=lost).update(deleted_at=now)
     return bool(fresh or lost)
-
-
-def objects_gone(*, cluster: Cluster, kind: str, names: Iterable[tuple[str, str]]) -> bool:
-    """These objects (namespace, name) were deleted. True when any of them was known."""
-    gone = 0
-    for namespace, name in names:
-        rows = ObservedObject.objects.filter(
-            cluster=cluster, kind=kind, namespace=namespace, name=name, deleted_at=None
-        )
-        gone += rows.update(deleted_at=timezone.now())
-    return gone > 0
 
 
 def contact_record(*, cluster: Cluster, contact: Contact | None, reason: str = "") -> bool:

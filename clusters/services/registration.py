@@ -54,8 +54,8 @@ def cluster_register(*, principal: Principal, registration: Registration) -> tup
         name=registration.name,
         server=credential.server,
         ca_pem=credential.ca_pem,
-        tls_server_name=credential.tls_server_name or "",
-        credential_kind="token" if credential.token else "client-cert",
+        tls_server_name=credential.tls_server_name,
+        credential_kind=credential.kind,
         environment=registration.environment,
         region=registration.region,
         provider=registration.provider,
@@ -93,8 +93,8 @@ def cluster_credential_replace(
     sealed = _seal(cluster, credential)
     with transaction.atomic():
         cluster.server, cluster.ca_pem = credential.server, credential.ca_pem
-        cluster.tls_server_name = credential.tls_server_name or ""
-        cluster.credential_kind = "token" if credential.token else "client-cert"
+        cluster.tls_server_name = credential.tls_server_name
+        cluster.credential_kind = credential.kind
         cluster.credential_sealed = sealed
         cluster.credential_version += 1
         cluster.save(
@@ -122,7 +122,8 @@ def cluster_cordon(
         return
     with transaction.atomic():
         Cluster.objects.filter(pk=cluster.pk).update(
-            cordoned=cordoned, cordon_reason=reason.strip() if cordoned else "",
+            cordoned=cordoned,
+            cordon_reason=reason.strip() if cordoned else "",
             version=cluster.version + 1,
         )
         event_record(
@@ -152,9 +153,7 @@ def cluster_remove(*, principal: Principal, cluster: Cluster) -> None:
     )
 
 
-def quotas_declare(
-    *, principal: Principal, cluster: Cluster, quotas: Iterable[QuotaFacts]
-) -> None:
+def quotas_declare(*, principal: Principal, cluster: Cluster, quotas: Iterable[QuotaFacts]) -> None:
     """Say how many nodes of which types may be provisioned here; replaces what was said before."""
     require(principal, "cluster.register")
     declared = tuple(quotas)

@@ -99,9 +99,11 @@ def _(action: a.DrainOld, loaded: Loaded) -> None:
 
 @perform.register
 def _(action: a.RetireOld, loaded: Loaded) -> None:
-    phase = {} if _row(action, loaded).phase == t.TargetPhase.INTRODUCE else {
-        "phase": t.TargetPhase.RETIRE.value
-    }
+    phase = (
+        {}
+        if _row(action, loaded).phase == t.TargetPhase.INTRODUCE
+        else {"phase": t.TargetPhase.RETIRE.value}
+    )
     target = _intend(action, loaded, old_retired=True, **phase)
     _retire(action, loaded, _old(target), f"Replaced by {loaded.rollout.revision}")
 
@@ -171,9 +173,7 @@ def _intend(action: a.Effect, loaded: Loaded, **fields: Any) -> Target:
     return _row(action, loaded)
 
 
-def _call(
-    action: a.Effect, loaded: Loaded, call: Callable[[], object], **success: Any
-) -> None:
+def _call(action: a.Effect, loaded: Loaded, call: Callable[[], object], **success: Any) -> None:
     """Call, then record what came of it. Only errors that the portal knows are answers."""
     try:
         call()

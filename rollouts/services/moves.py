@@ -14,7 +14,7 @@ from fleetportal.kit.states import move
 from rollouts.engine import actions as a
 from rollouts.engine import types as t
 from rollouts.engine.votes import tally
-from rollouts.models import Approval, Target
+from rollouts.models import Approval, Stage, Target
 from rollouts.services.fence import fenced
 from rollouts.services.snapshot import Loaded, approval_view, vote_views
 from rollouts.states import APPROVAL, GATE, ROLLOUT, STAGE, TARGET
@@ -37,7 +37,7 @@ def _(action: a.MoveRollout, loaded: Loaded) -> None:
             action.to.value,
             machine=ROLLOUT,
             reason=action.reason,
-            **({"ended_at": timezone.now()} if ended else {}),
+            ended_at=timezone.now() if ended else None,
         )
         if action.hold:
             _hold(loaded, action.reason)
@@ -55,11 +55,15 @@ def _(action: a.MoveStage, loaded: Loaded) -> None:
         if action.approval is not None:
             _still_approved(loaded, action.approval, now)
         move(
-            stage, action.to.value, machine=STAGE, reason=action.reason, **_times(stage, action, now)
+            stage,
+            action.to.value,
+            machine=STAGE,
+            reason=action.reason,
+            **_times(stage, action, now),
         )
 
 
-def _times(stage: Any, action: a.MoveStage, now: datetime) -> dict[str, datetime]:
+def _times(stage: Stage, action: a.MoveStage, now: datetime) -> dict[str, Any]:
     if action.to is t.StageState.RUNNING and stage.started_at is None:
         return {"started_at": now}
     if action.to is t.StageState.SOAKING:
@@ -163,7 +167,9 @@ def _slot(
 
 def _still_approved(loaded: Loaded, pk: str, now: datetime) -> None:
     """Votes count when they are used, too: a voter may have lost the role since."""
-    approval = Approval.objects.select_for_update(of=("self",)).select_related("requester").get(pk=pk)
+    approval = (
+        Approval.objects.select_for_update(of=("self",)).select_related("requester").get(pk=pk)
+    )
     view = approval_view(approval, vote_views(approval))
     counted = tally(view, loaded.snapshot.rollout.current_digest, now)
     if counted.state is not t.ApprovalState.APPROVED:

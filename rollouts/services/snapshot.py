@@ -155,11 +155,15 @@ def _votes(rollout: Rollout) -> Mapping[object, list[t.VoteView]]:
 
 def _vote_views(rows: Iterable[Vote], team_id: int) -> Iterable[t.VoteView]:
     rows = list(rows)
-    holders = set(
-        Membership.objects.filter(
-            team_id=team_id, role="approver", user_id__in={row.voter_id for row in rows}
-        ).values_list("user_id", flat=True)
-    ) if rows else set()
+    holders = (
+        set(
+            Membership.objects.filter(
+                team_id=team_id, role="approver", user_id__in={row.voter_id for row in rows}
+            ).values_list("user_id", flat=True)
+        )
+        if rows
+        else set()
+    )
     return [
         t.VoteView(
             voter=row.voter.username,
@@ -210,9 +214,7 @@ def _stage(
     )
 
 
-def _rollout(
-    rollout: Rollout, strategy: t.StrategySpec, targets: list[Target]
-) -> t.RolloutView:
+def _rollout(rollout: Rollout, strategy: t.StrategySpec, targets: list[Target]) -> t.RolloutView:
     return t.RolloutView(
         id=str(rollout.pk),
         state=t.RolloutState(rollout.state),

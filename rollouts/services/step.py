@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import msgspec
 from django.db import IntegrityError
 from django.db.models import F
 from django.utils import timezone
 
+from fleetportal.kit.doorbell import ring
 from fleetportal.kit.errors import Stale
 from fleetportal.pulse import leases
 from rollouts.engine.actions import Action, Effect, Wait
-from rollouts.engine.steps import next_actions, waiting_for
+from rollouts.engine.steps import next_actions
+from rollouts.engine.waiting import waiting_for
 from rollouts.models import Rollout
 from rollouts.services import effects, moves
 from rollouts.services.snapshot import Loaded, load
+from rollouts.services.start import TASK
 from rollouts.states import ROLLOUT
 
 log = logging.getLogger(__name__)
@@ -62,12 +67,14 @@ def _drive(rollout: Rollout) -> datetime:
     return timezone.now()
 
 
-def _perform(actions: list[Action], loaded: Loaded) -> bool:
+def _perform(actions: Sequence[Action], loaded: Loaded) -> bool:
     """False when a row was not as it was seen: the next step looks afresh."""
     for action in actions:
-        performer = effects.perform if isinstance(action, Effect) else moves.perform
         try:
-            performer(action, loaded)
+            if isinstance(action, Effect):
+                effects.perform(action, loaded)
+            else:
+                moves.perform(action, loaded)
         except (Stale, IntegrityError) as error:
             log.info("rollout.stale", extra={"rollout": str(loaded.rollout.pk), "why": str(error)})
             return False
@@ -89,3 +96,12 @@ def _say(rollout: Rollout, loaded: Loaded, now: datetime) -> None:
     if rows.update(waiting_for=said, version=F("version") + 1):
         rollout.waiting_for = said
         rollout.version += 1
+
+
+def deployment_changed(deployment_pk: UUID) -> None:
+    """Something about a deployment looks different now: look at its rollout soon."""
+    for pk in (
+        Rollout.objects.active().filter(deployment=deployment_pk).values_list("pk", flat=True)
+    ):
+        Rollout.objects.filter(pk=pk).update(not_before=None)
+        ring(TASK, pk)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from clusters.gateway import Gateway
-from clusters.gateway.errors import AdmissionDenied, NotFound
+from clusters.gateway import Gateway, kinds
 from clusters.models import Check, Cluster
 from clusters.services.checks import check_run
 from clusters.services.connections import gateway_of
@@ -47,7 +46,7 @@ def _dry_run_cluster(cluster: Cluster, objects: list[Object]) -> list[dict[str, 
     try:
         gateway = gateway_of(cluster)
         namespace = objects[0]["metadata"]["name"]
-        there = gateway.get("Namespace", "", namespace) is not None
+        there = gateway.get(kinds.NAMESPACE, "", namespace) is not None
     except PortalError as error:
         return [_line(o, UNVERIFIABLE, str(error)) for o in objects]
     return [_dry_run_object(gateway, o, there) for o in objects]
@@ -64,7 +63,7 @@ def _dry_run_object(gateway: Gateway, desired: Object, namespace_there: bool) ->
         gateway.apply(bare, field_manager=delivery.field_manager(), dry_run=True)
     except Temporary as error:
         return _line(desired, UNVERIFIABLE, str(error))
-    except (AdmissionDenied, NotFound, PortalError) as error:
+    except PortalError as error:
         return _line(desired, REFUSED, str(error))
     if without_config:
         return _line(desired, PARTLY, "Checked without its ConfigMap, which does not exist yet.")

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from clusters.gateway import Gateway
+from clusters.gateway import Gateway, kinds, kube_system_uid
 from clusters.services.connections import gateway_of
 from fleetportal.kit.errors import Permanent, Refused, Temporary
 from fleetportal.kit.states import move
@@ -28,6 +28,8 @@ from workspaces.states import WORKSPACE
 SHARED = frozenset({"Namespace", "Secret", "Service"})  # they outlive the revision
 SMOKE_TOKENS = 8
 PROBE = "Answer with one word: ready?"
+COMPLETIONS = "/v1/chat/completions"
+COMPLETION_SECONDS = 30.0
 
 Object = dict[str, Any]
 
@@ -45,7 +47,7 @@ def preflight(workspace: Workspace) -> None:
         raise Refused(f"{cluster.name} is cordoned: {cluster.cordon_reason}")
     gateway = gateway_of(cluster)
     _same_cluster(workspace, gateway)
-    held = gateway.get(workspace.kind, workspace.namespace, workspace.name)
+    held = gateway.get(kinds.BY_NAME[workspace.kind], workspace.namespace, workspace.name)
     if held is not None and not _ours(held):
         raise Refused(f"{workspace.kind} {workspace.name} exists and is not ours.")
 
@@ -97,16 +99,14 @@ def complete(
     gateway: Gateway, workspace: Workspace, service: str, text: str, *, tokens: int
 ) -> str:
     """The text that the model answers. Raises Permanent when the answer is not a completion."""
-    body = orjson.dumps(
-        {
-            "model": workspace.deployment.name,
-            "messages": [{"role": "user", "content": text}],
-            "max_tokens": tokens,
-            "temperature": 0,
-        }
-    )
+    body = {
+        "model": workspace.deployment.name,
+        "messages": [{"role": "user", "content": text}],
+        "max_tokens": tokens,
+        "temperature": 0,
+    }
     answer = gateway.service_proxy(
-        workspace.namespace, service, 80, "POST", "/v1/chat/completions", body
+        workspace.namespace, service, 80, "POST", COMPLETIONS, body, deadline=COMPLETION_SECONDS
     )
     if answer.status >= 500:
         raise Temporary(f"{service} answered {answer.status}: {_excerpt(answer.body)}", delay=2)
@@ -124,7 +124,7 @@ def load_observe(workspace: Workspace) -> None:
     running: float | None = 0.0
     waiting: float | None = 0.0
     for child in children_of(workspace, gateway):
-        answer = gateway.service_proxy(workspace.namespace, child, 80, "GET", "/metrics", None)
+        answer = gateway.service_proxy(workspace.namespace, child, 80, "GET", "/metrics")
         found = requests_in_flight(answer.body.decode(errors="replace"))
         running = _plus(running, found.running)
         waiting = _plus(waiting, found.waiting)
@@ -139,7 +139,7 @@ def children_of(workspace: Workspace, gateway: Gateway) -> list[str]:
     if workspace.kind == "Workspace":
         return [workspace.name]
     selector = f"inferenceset.kaito.sh/created-by={workspace.name}"
-    children, _ = gateway.list("Workspace", workspace.namespace, selector=selector)
+    children, _ = gateway.list_raw(kinds.WORKSPACE, workspace.namespace, selector=selector)
     return sorted(str(child["metadata"]["name"]) for child in children)
 
 
@@ -147,7 +147,7 @@ def _apply_one(
     gateway: Gateway, workspace: Workspace, desired: Object, *, fence: int, digest: str
 ) -> None:
     namespace = desired["metadata"].get("namespace", "")
-    live = gateway.get(desired["kind"], namespace, desired["metadata"]["name"])
+    live = gateway.get(kinds.BY_NAME[desired["kind"]], namespace, desired["metadata"]["name"])
     if live is not None and live["metadata"].get("deletionTimestamp"):
         raise Temporary(f"{desired['kind']} of that name is still being deleted.", delay=5)
     if live is not None and desired["kind"] != "Namespace" and not _ours(live):
@@ -192,10 +192,10 @@ def _record(workspace: Workspace, desired: Object, live: Mapping[str, Any]) -> N
 
 def _same_cluster(workspace: Workspace, gateway: Gateway) -> None:
     """Never write to a cluster that took over the address of the one we know."""
-    system = gateway.get("Namespace", "", "kube-system")
-    uid = (system or {}).get("metadata", {}).get("uid", "")
-    if uid != workspace.cluster.uid:
-        raise Permanent(f"{workspace.cluster.name} answers as another cluster; nothing was applied.")
+    if kube_system_uid(gateway) != workspace.cluster.uid:
+        raise Permanent(
+            f"{workspace.cluster.name} answers as another cluster; nothing was applied."
+        )
 
 
 def _ours(live: Mapping[str, Any]) -> bool:

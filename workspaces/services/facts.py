@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -30,7 +31,9 @@ def situation(*, deployment: Deployment | None, model: CatalogModel) -> Situatio
     """What the rest of the fleet means for a demand (five queries whatever the fleet's size)."""
     live = Workspace.objects.live()
     running = (
-        live.filter(deployment=deployment).exclude(state="retiring").values_list("cluster_id", flat=True)
+        live.filter(deployment=deployment)
+        .exclude(state="retiring")
+        .values_list("cluster_id", flat=True)
         if deployment
         else ()
     )
@@ -67,7 +70,7 @@ def claimed_nodes() -> Mapping[tuple[str, str], int]:
     return {key: nodes for key, nodes in left.items() if nodes}
 
 
-def _shown(clusters: Iterable[object], names: set[str]) -> Counter[tuple[str, str, str]]:
+def _shown(clusters: Iterable[uuid.UUID], names: set[str]) -> Counter[tuple[str, str, str]]:
     """Nodes on which each of our workspaces holds GPUs, or that were made for it."""
     found: Counter[tuple[str, str, str]] = Counter()
     for cluster in Cluster.objects.filter(pk__in=clusters).only("nodes_packed"):

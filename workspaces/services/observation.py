@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.utils import timezone
 
@@ -23,7 +24,7 @@ TASK = "workspaces.observe"
 SILENT = frozenset({"unreachable", "credentials_refused", "different_cluster"})
 
 # Rollouts hear that a workspace of a deployment looks different now.
-changed: list[Callable[[str], None]] = []
+changed: list[Callable[[UUID], None]] = []
 
 Body = dict[str, Any]
 
@@ -47,7 +48,7 @@ def workspaces_observe(cluster_pk: str) -> None:
         look = _look(workspace, seen, cluster)
         if _store(workspace, look, seen, uids.get(workspace.pk, "")):
             for listener in changed:
-                listener(str(workspace.deployment_id))
+                listener(workspace.deployment_id)
 
 
 class _Seen:
@@ -157,7 +158,7 @@ def _changed_outside(workspace: Workspace, seen: _Seen) -> list[str]:
     desired = next(o for o in workspace.manifests if o["kind"] == workspace.kind)
     live = seen.main.get((workspace.kind, workspace.namespace, workspace.name))
     if live is None:
-        return workspace.changed_outside
+        return list(workspace.changed_outside)
     paths = [p for p in differs(desired, live) if "annotations" not in p]
     template = desired.get("spec", {}).get("template", {})
     wanted = {key: template[key] for key in ("inference", "resource") if key in template}

@@ -157,9 +157,7 @@ def plan_check(plan: Plan, digest: str) -> None:
 
 def selected_of(plan: Plan) -> list[Verdict]:
     """The selected verdicts of a plan, by cluster name."""
-    return [
-        msgspec.convert(raw, Verdict) for raw in plan.verdicts if raw["verdict"] == "selected"
-    ]
+    return [msgspec.convert(raw, Verdict) for raw in plan.verdicts if raw["verdict"] == "selected"]
 
 
 def next_number(deployment: Deployment | None) -> int:
@@ -178,7 +176,9 @@ def suggest_name(team: Team, model: CatalogModel) -> str:
         .filter(team=team, name__startswith=base)
         .values_list("name", flat=True)
     )
-    free = (name for n in range(1, 1000) if (name := base if n == 1 else f"{base}-{n}") not in taken)
+    free = (
+        name for n in range(1, 1000) if (name := base if n == 1 else f"{base}-{n}") not in taken
+    )
     return next(free)
 
 
@@ -211,7 +211,10 @@ def _broken(plan: Plan) -> str:
     fixed = Policy(
         placement_type="PickFixed", cluster_names=tuple(v.cluster for v in chosen), spread=()
     )
-    if plan.spec["replicas"] < len(chosen) or next_number(plan.deployment) != plan.manifests["number"]:
+    if (
+        plan.spec["replicas"] < len(chosen)
+        or next_number(plan.deployment) != plan.manifests["number"]
+    ):
         return "The deployment has a newer revision meanwhile."
     wanted = {verdict.cluster for verdict in chosen}
     seen = [cluster for cluster in facts.fleet(timezone.now()) if cluster.name in wanted]

@@ -8,11 +8,14 @@ KAITO's finalizers let go before nodes do, so a 404 alone is not "gone".
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 
-from clusters.gateway import Gateway
+from clusters.gateway import Gateway, kinds
+from clusters.gateway.errors import Forbidden, NotFound
+from clusters.models import Cluster
 from clusters.services.connections import gateway_of
 from fleetportal.accounts.principal import Principal
 from fleetportal.kit.doorbell import ring
@@ -20,6 +23,7 @@ from fleetportal.kit.errors import PortalError, Temporary
 from fleetportal.kit.states import move
 from fleetportal.pulse import leases
 from workspaces.models import Revision, Workspace, WorkspaceObject
+from workspaces.querysets import WorkspaceQuerySet
 from workspaces.services.claims import claims_release
 from workspaces.states import DEPLOYMENT, WORKSPACE
 
@@ -106,12 +110,13 @@ def _delete_parts(gateway: Gateway, parts: list[WorkspaceObject]) -> bool:
 
 
 def _delete_part(gateway: Gateway, part: WorkspaceObject) -> bool:
-    live = gateway.get(part.kind, part.namespace, part.name)
+    kind = kinds.BY_NAME[part.kind]
+    live = gateway.get(kind, part.namespace, part.name)
     if live is None or (part.uid and live["metadata"]["uid"] != part.uid):
         WorkspaceObject.objects.filter(pk=part.pk).update(gone_at=timezone.now())
         return True
     if not live["metadata"].get("deletionTimestamp"):
-        gateway.delete(part.kind, part.namespace, part.name, uid=live["metadata"]["uid"])
+        gateway.delete(kind, part.namespace, part.name, uid=live["metadata"]["uid"])
     return False
 
 
@@ -120,17 +125,24 @@ def _nothing_runs(workspace: Workspace, gateway: Gateway) -> bool:
     children = _children(workspace, gateway)
     if any(child["metadata"]["name"] != workspace.name for child in children):
         return False
-    pods, _ = gateway.list("Pod", workspace.namespace)
+    pods, _ = gateway.list_raw(kinds.POD, workspace.namespace)
     if any(_belongs(pod["metadata"].get("labels") or {}, workspace.name) for pod in pods):
         return False
-    claims, _ = gateway.list_if_served("NodeClaim", "")
+    claims = _node_claims(gateway)
     return not any(_belongs(c["metadata"].get("labels") or {}, workspace.name) for c in claims)
 
 
-def _children(workspace: Workspace, gateway: Gateway) -> list[dict[str, dict[str, str]]]:
+def _node_claims(gateway: Gateway) -> list[dict[str, Any]]:
+    """Empty where the cluster provisions no nodes or does not let us see."""
+    try:
+        return gateway.list_raw(kinds.NODE_CLAIM)[0]
+    except (NotFound, Forbidden):
+        return []
+
+
+def _children(workspace: Workspace, gateway: Gateway) -> list[dict[str, Any]]:
     selector = f"inferenceset.kaito.sh/created-by={workspace.name}"
-    children, _ = gateway.list("Workspace", workspace.namespace, selector=selector)
-    return children
+    return gateway.list_raw(kinds.WORKSPACE, workspace.namespace, selector=selector)[0]
 
 
 def _belongs(labels: dict[str, str], name: str) -> bool:
@@ -143,7 +155,7 @@ def _belongs(labels: dict[str, str], name: str) -> bool:
     return any(owner == name or owner.rpartition("-")[0] == name for owner in owners)
 
 
-def _others(workspace: Workspace) -> object:
+def _others(workspace: Workspace) -> WorkspaceQuerySet:
     """Other workspaces of the deployment that are on this cluster."""
     rows = Workspace.objects.filter(deployment=workspace.deployment, cluster=workspace.cluster)
     return rows.exclude(pk=workspace.pk).exclude(state="retired")
@@ -182,3 +194,15 @@ def _deployment_ends(workspace: Workspace) -> None:
     rest = deployment.workspaces.exclude(state="retired")
     if deployment.state == "retiring" and not rest.exists():
         move(deployment, "retired", machine=DEPLOYMENT, reason="Nothing of it is left anywhere")
+
+
+def why_in_use(cluster: Cluster) -> str:
+    """Why a cluster cannot leave the portal; empty when nothing of ours is on it."""
+    names = sorted(
+        set(
+            Workspace.objects.live()
+            .filter(cluster=cluster)
+            .values_list("deployment__name", flat=True)
+        )
+    )
+    return f"{cluster.name} runs {', '.join(names)}." if names else ""

@@ -46,9 +46,7 @@ def workspace_copy(old: Workspace) -> Workspace:
             desired_hash=digest(manifests),
         )
         if old.pool is not None:
-            claims_take(
-                workspace=copy, pool=old.pool, nodes=old.replicas * old.nodes_per_replica
-            )
+            claims_take(workspace=copy, pool=old.pool, nodes=old.replicas * old.nodes_per_replica)
         event_record(action="workspace.planned_again", obj=copy, after={"name": name})
     return copy
 

@@ -39,5 +39,5 @@ def secret_open(*, team_id: int) -> Secret | None:
     secret = TeamSecret.objects.filter(team_id=team_id).first()
     if secret is None:
         return None
-    opened = keyring().open(secret.sealed, table=TABLE, pk=secret.pk, field="sealed")
+    opened = keyring().open(bytes(secret.sealed), table=TABLE, pk=secret.pk, field="sealed")
     return Secret(opened.decode())

@@ -1,0 +1,1 @@
+"""The demonstration: a whole portal with a simulated fleet, started by one command."""

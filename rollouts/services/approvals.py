@@ -1,0 +1,171 @@
+"""Votes on approvals. The rules are the engine's, the last word has the database."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from clusters.models import Check
+from clusters.services.checks import check_request, check_run, check_wait
+from fleetportal.accounts.principal import Principal, require
+from fleetportal.journal.services import event_record
+from fleetportal.kit.doorbell import ring
+from fleetportal.kit.errors import FieldProblem, Forbidden, Invalid, PortalError, Refused
+from rollouts.engine.types import Decision
+from rollouts.engine.votes import PrincipalFacts, can_decide
+from rollouts.models import Approval, Rollout, Target, Vote
+from rollouts.services.snapshot import approval_view, vote_views
+from rollouts.services.start import TASK
+from workspaces.services.delivery import preflight
+
+PREFLIGHT = "rollouts.preflight"
+LONGEST_COMMENT = 2000
+
+
+def vote_cast(
+    *, principal: Principal, approval: Approval, decision: str, digest: str, comment: str = ""
+) -> Vote:
+    """Give one person's answer. An approve needs a pre-flight that says the stage can go on now.
+
+    Raises Invalid, Forbidden, and Refused for a stale digest, an expired or decided approval, a
+    second vote, and a red pre-flight.
+    """
+    require(principal, "view", approval)
+    choice = _decision(decision, comment)
+    _judge(principal, approval, digest)
+    require(principal, "approval.vote", approval)
+    if choice is Decision.APPROVE:
+        _preflight_now(principal, approval)
+    try:
+        with transaction.atomic():
+            vote = _store(principal, approval, choice, digest, comment)
+    except IntegrityError as error:
+        raise Refused("You have decided this already.", type_="already-decided") from error
+    return vote
+
+
+def decidable(principal: Principal, approval: Approval, now: datetime) -> tuple[bool, str]:
+    """Whether this person may decide, and the sentence why not."""
+    return can_decide(
+        _person(principal, approval), approval_view(approval, vote_views(approval)), now
+    )
+
+
+def preflight_request(*, principal: Principal | None, approval: Approval) -> Check:
+    """Ask whether every target of the stage could take its workspace now."""
+    return check_request(
+        kind=PREFLIGHT, principal=principal, team=approval.team, subject_id=approval.pk
+    )
+
+
+def preflight_latest(approval: Approval) -> Check | None:
+    return Check.objects.filter(kind=PREFLIGHT, subject_id=str(approval.pk)).first()
+
+
+def preflight_answer(pk: str) -> None:
+    """The worker's part of a pre-flight."""
+    check_run(pk, _preflight)
+
+
+def _preflight(check: Check) -> dict[str, Any]:
+    targets = Target.objects.filter(stage__gates__approvals=UUID(check.subject_id)).select_related(
+        "cluster", "new__cluster", "new__deployment"
+    )
+    rows = [{"cluster": target.cluster.name, "why": _why_not(target)} for target in targets]
+    return {"targets": rows, "ready": sum(not row["why"] for row in rows), "of": len(rows)}
+
+
+def _why_not(target: Target) -> str:
+    """Why this target could not take its workspace now; empty when it could."""
+    if target.cluster.state not in ("ready", "degraded"):
+        return f"{target.cluster.name} is {target.cluster.get_state_display().lower()}."
+    if target.new is None:
+        return "It has no workspace."
+    try:
+        preflight(target.new)
+    except PortalError as error:
+        return str(error)
+    return ""
+
+
+def _preflight_now(principal: Principal, approval: Approval) -> None:
+    check = check_wait(preflight_request(principal=principal, approval=approval), seconds=5)
+    if check.state in ("pending", "running"):
+        raise Refused(
+            "The pre-flight is still running.", remedy="Try again.", type_="preflight-pending"
+        )
+    if check.state == "failed" or check.result["ready"] < check.result["of"]:
+        rows = check.result.get("targets", [])
+        why = next((row["why"] for row in rows if row["why"]), check.result.get("error", ""))
+        raise Refused(f"The pre-flight is red: {why}", type_="preflight-red")
+
+
+def _judge(principal: Principal, approval: Approval, digest: str) -> None:
+    now = timezone.now()
+    view = approval_view(approval, vote_views(approval))
+    allowed, why_not = can_decide(_person(principal, approval), view, now, digest)
+    if allowed:
+        return
+    if approval.state != "waiting":
+        raise Refused(why_not, type_="approval-closed")
+    if now >= approval.expires_at:
+        raise Refused(why_not, type_="approval-expired")
+    if digest != approval.digest:
+        raise Refused(why_not, type_="stale-digest")
+    if any(vote.voter == principal.user.username for vote in view.votes):
+        raise Refused(why_not, type_="already-decided")
+    raise Forbidden(why_not)
+
+
+def _store(
+    principal: Principal, approval: Approval, choice: Decision, digest: str, comment: str
+) -> Vote:
+    rows = Approval.objects.filter(pk=approval.pk, state="waiting", digest=digest)
+    if not rows.update(version=F("version") + 1):
+        raise Refused("This was decided meanwhile.", remedy="Reload.", type_="approval-closed")
+    vote = Vote.objects.create(
+        approval=approval,
+        voter=principal.user,
+        requester_id_copy=approval.requester_id,
+        approval_digest=approval.digest,
+        digest=digest,
+        decision=choice.value,
+        comment=comment,
+        at=timezone.now(),
+    )
+    event_record(
+        action=f"approval.vote_{choice.value}",
+        obj=approval,
+        principal=principal,
+        reason=comment,
+        after={"digest": digest, "decision": choice.value},
+    )
+    Rollout.objects.filter(pk=approval.rollout_id).update(not_before=None)
+    ring(TASK, approval.rollout_id)
+    return vote
+
+
+def _decision(decision: str, comment: str) -> Decision:
+    if decision not in set(Decision):
+        raise Invalid(FieldProblem("decision", "is not possible", "Use approve or reject."))
+    if len(comment) > LONGEST_COMMENT:
+        raise Invalid(
+            FieldProblem("comment", "is too long", f"At most {LONGEST_COMMENT} characters.")
+        )
+    if decision == Decision.REJECT and not comment.strip():
+        raise Invalid(FieldProblem("comment", "is empty", "Say why you reject it."))
+    return Decision(decision)
+
+
+def _person(principal: Principal, approval: Approval) -> PrincipalFacts:
+    roles = principal.team_roles.get(approval.team_id, frozenset())
+    return PrincipalFacts(
+        id=principal.user.username,
+        roles=frozenset(role.value for role in roles),
+        active=principal.user.is_active,
+    )
