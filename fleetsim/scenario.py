@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from fleetsim import actors
+from fleetsim.actors import writers
 from fleetsim.actors.spec import ClusterSpec
 from fleetsim.store import ApiError, ClusterStore, Fleet
 from fleetsim.story import generated, install, people
@@ -96,6 +97,21 @@ def registration(fleet: Fleet) -> list[Spec]:
     return [{"name": name, **store.meta} for name, store in fleet.clusters.items()]
 
 
+def edit(fleet: Fleet, name: str, values: Spec) -> dict[str, Any]:
+    """A foreign write {kind, namespace?, name, patch}, as `kubectl edit` would leave it.
+
+    Returns the object. Raises ApiError 404, or 400 naming what is missing.
+    """
+    store = fleet.clusters.get(name)
+    if store is None:
+        raise ApiError(404, f'no cluster "{name}"')
+    missing = [key for key in ("kind", "name", "patch") if not values.get(key)]
+    if missing:
+        raise ApiError(400, f"{missing[0]}: is needed")
+    where = values.get("namespace")
+    return writers.edit(store, values["kind"], where, values["name"], values["patch"])
+
+
 def change(fleet: Fleet, name: str, values: Spec) -> None:
     """Change settings of a running cluster: capacity, faults, webhook_down, cache_lag, base_tag ...
 
@@ -110,4 +126,8 @@ def change(fleet: Fleet, name: str, values: Spec) -> None:
     parsed = _settings(values)
     for key in values:
         setattr(member.spec, key, getattr(parsed, key))
+    if "kaito_version" in values:
+        member.spec.inference_set_served = parsed.inference_set_served
+    if {"kaito_version", "base_tag", "engine_version", "gates"} & set(values):
+        install.refresh(member.store, member.spec)
     actors.of(fleet).wake()

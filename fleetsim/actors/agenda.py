@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from fleetsim.store import Fleet
+from fleetsim.store import ApiError, Fleet
 
 Step = Callable[[], None]
+RETRY = 10.0  # simulated seconds
+log = logging.getLogger(__name__)
 
 
 class Agenda:
@@ -47,7 +50,7 @@ class Agenda:
         """Run the next timer whether due or not. False when there is none."""
         if not self._heap:
             return False
-        heapq.heappop(self._heap)[2]()
+        self._run(heapq.heappop(self._heap)[2])
         return True
 
     def run_due(self) -> bool:
@@ -55,6 +58,14 @@ class Agenda:
         now = self.fleet.clock.now()
         ran = False
         while self._heap and self._heap[0][0] <= now:
-            heapq.heappop(self._heap)[2]()
+            self._run(heapq.heappop(self._heap)[2])
             ran = True
         return ran
+
+    def _run(self, step: Step) -> None:
+        """A step that the API refuses comes again later; every step looks first whether it may."""
+        try:
+            step()
+        except ApiError as error:
+            log.info("a step was refused and will come again: %s", error.message)
+            self.after(RETRY, step)

@@ -16,9 +16,11 @@ from fleetsim.actors.objects import (
     is_true,
     labels,
     meta,
+    notes_of,
     owner_ref,
     set_condition,
 )
+from fleetsim.actors.spec import FAULT_ANNOTATION
 
 MANAGER = "karpenter"
 
@@ -90,10 +92,18 @@ def _alive(m: Member, name: str) -> Obj | None:
 
 def _has_capacity(m: Member, claim: Obj, sku: skus.Sku) -> bool:
     workspace = labels(claim).get(naming.WORKSPACE) or labels(claim).get(naming.KARPENTER_WORKSPACE)
-    if m.spec.fault("capacity", workspace or ""):
+    if m.spec.fault("capacity", workspace or "") or _marked(m, claim, workspace or ""):
         return False
     limit = m.spec.capacity.get(sku.name)
     return limit is None or _machines(m, sku.name) < limit
+
+
+def _marked(m: Member, claim: Obj, name: str) -> bool:
+    """Whether the Workspace's own annotation asks for this failure."""
+    found = labels(claim)
+    namespace = found.get(naming.WORKSPACE_NAMESPACE) or found.get(naming.KARPENTER_NAMESPACE)
+    workspace = m.store.get("Workspace", namespace, name)
+    return workspace is not None and notes_of(workspace).get(FAULT_ANNOTATION) == "capacity"
 
 
 def _machines(m: Member, name: str) -> int:

@@ -125,10 +125,18 @@ class Actors:
     async def run(self) -> None:
         """Settle, then sleep until an event or the next timer."""
         while True:
-            if self.settle(BATCH):
+            if self._settle_some():
                 await asyncio.sleep(0)
             else:
                 await self._sleep()
+
+    def _settle_some(self) -> bool:
+        """One batch. An error of an actor is logged and its object left alone; the others go on."""
+        try:
+            return self.settle(BATCH)
+        except Exception:
+            log.exception("an actor failed")
+            return True
 
     async def _sleep(self) -> None:
         queue = self._queue

@@ -7,13 +7,15 @@ line of the pod's log, which KAITO then reads.
 from __future__ import annotations
 
 from fleetsim.actors import estimate, models, naming, pods, timing
+from fleetsim.actors.estimate import NodeShape
 from fleetsim.actors.member import Member, Progress
 from fleetsim.actors.models import Model
 from fleetsim.actors.objects import Obj, labels, meta, notes_of
 from fleetsim.actors.spec import FAULT_ANNOTATION, Fault
 
 INPUT_TOKENS, OUTPUT_TOKENS = 2048, 256
-MAX_RESTARTS = 3
+LONGEST_BACKOFF = 300.0
+GATED = ("meta-llama/", "google/gemma-3-")
 _FALLBACK = Model("custom/template", "", 8.0, 131072, 32768)
 
 
@@ -77,10 +79,26 @@ def _weights(m: Member, pod: Obj) -> None:
     model, nodes = _facts(m, pod)
     seconds = _stage_seconds(m, pod, timing.download(model, nodes))
     progress = _enter(m, pod, "weights", seconds)
-    pods.run(m, pod, ready=False, restarts=progress.restarts, last=_last(m, progress))
+    pods.run(m, pod, ready=False, restarts=progress.restarts, last=progress.last)
     m.event(pod, "Started", f"Started container {pod['spec']['containers'][0]['name']}")
-    step = _refused if fault(m, pod, "weights") else _load
+    step = _refused if _closed(m, pod) else _load
     pods.later(m, pod, seconds, lambda now: step(m, now))
+
+
+def _closed(m: Member, pod: Obj) -> bool:
+    """Whether the hub refuses the download: a fault, or a gated model without a token."""
+    workspace = workspace_of(m, pod)
+    name = naming.preset(workspace).lower() if workspace else ""
+    model = models.find(name)
+    gated = model is not None and model.name.startswith(GATED)
+    return fault(m, pod, "weights") is not None or (gated and not _token(m, workspace or {}))
+
+
+def _token(m: Member, workspace: Obj) -> bool:
+    preset = workspace["inference"]["preset"]
+    name = (preset.get("presetOptions") or {}).get("modelAccessSecret")
+    secret = m.store.get("Secret", meta(workspace)["namespace"], name) if name else None
+    return bool(secret and (secret.get("data") or {}).get("HF_TOKEN"))
 
 
 def _refused(m: Member, pod: Obj) -> None:
@@ -107,18 +125,11 @@ def _crash(m: Member, pod: Obj, reason: str, code: int) -> None:
     progress.restarts += 1
     name = pod["spec"]["containers"][0]["name"]
     text = f"back-off 20s restarting failed container={name} pod={meta(pod)['name']}"
-    ended = {"terminated": {"reason": reason, "exitCode": code, "finishedAt": m.stamp()}}
-    pods.wait(m, pod, "CrashLoopBackOff", text, progress.restarts, ended)
+    progress.last = {"terminated": {"reason": reason, "exitCode": code, "finishedAt": m.stamp()}}
+    pods.wait(m, pod, "CrashLoopBackOff", text, progress.restarts, progress.last)
     m.event(pod, "BackOff", text, warning=True)
-    if progress.restarts < MAX_RESTARTS:
-        pods.later(m, pod, timing.CRASH_BACKOFF, lambda now: _weights(m, now))
-
-
-def _last(m: Member, progress: Progress) -> Obj | None:
-    """The previous end of a restarted container, which lingers in its status."""
-    if not progress.restarts:
-        return None
-    return {"terminated": {"reason": "OOMKilled", "exitCode": 137, "finishedAt": m.stamp()}}
+    pause = min(LONGEST_BACKOFF, timing.CRASH_BACKOFF * 2 ** (progress.restarts - 1))
+    pods.later(m, pod, pause, lambda now: _weights(m, now))
 
 
 def _benchmark(m: Member, pod: Obj) -> None:
@@ -142,14 +153,21 @@ def _measured(m: Member, pod: Obj) -> None:
     progress = m.progress[meta(pod)["uid"]]
     workspace = workspace_of(m, pod)
     shape = estimate.shape(m, workspace) if workspace else None
-    if fault(m, pod, "benchmark") or workspace is None or shape is None or shape.sku is None:
+    if fault(m, pod, "benchmark") or workspace is None or shape is None:
         progress.benchmark_failed = True
     else:
         model, nodes = _facts(m, pod)
-        tokens = timing.peak_tokens(model, shape.sku, nodes, m.rng(f"peak/{meta(pod)['name']}"))
+        tokens = timing.peak_tokens(
+            model, _bandwidth(shape), nodes, m.rng(f"peak/{meta(pod)['name']}")
+        )
         slow = fault(m, pod, "slow")
         progress.result = _result(tokens * (slow.factor if slow else 1.0), slow is not None)
     _serve(m, pod)
+
+
+def _bandwidth(shape: NodeShape) -> float:
+    """GB/s of all cards of a node; an unlisted card is taken for a small one."""
+    return shape.gpus * (shape.sku.card.bandwidth if shape.sku else 300.0)
 
 
 def _result(tokens_per_minute: float, slow: bool) -> Obj:
@@ -165,4 +183,4 @@ def _result(tokens_per_minute: float, slow: bool) -> Obj:
 
 def _serve(m: Member, pod: Obj) -> None:
     progress = _enter(m, pod, "serving", 0.0)
-    pods.run(m, pod, ready=True, restarts=progress.restarts, last=_last(m, progress))
+    pods.run(m, pod, ready=True, restarts=progress.restarts, last=progress.last)

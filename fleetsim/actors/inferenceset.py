@@ -138,21 +138,18 @@ def _finalize(m: Member, whole: Obj) -> None:
     """Issue the children's deletes and let go: the set is gone before they are."""
     if naming.SET_FINALIZER not in meta(whole).get("finalizers", ()):
         return
+    if find_condition(whole, "InferenceSetDeleting") is None:
+        text, stamp = "inferenceset is being deleted", m.stamp()
+        generation = meta(whole)["generation"]
+        set_condition(
+            whole, "InferenceSetDeleting", True, "inferencesetDeleted", text, stamp, generation
+        )
+        whole = m.store.update_status(whole, manager=naming.MANAGER)
     for child in children(m, whole):
         if not deleting(child):
             m.store.delete("Workspace", *key_of(child))
-    fresh = m.store.get("InferenceSet", *key_of(whole))
-    if fresh is None:
-        return
-    if find_condition(fresh, "InferenceSetDeleting") is None:
-        text = "inferenceset is being deleted"
-        stamp, generation = m.stamp(), meta(fresh)["generation"]
-        set_condition(
-            fresh, "InferenceSetDeleting", True, "inferencesetDeleted", text, stamp, generation
-        )
-        fresh = m.store.update_status(fresh, manager=naming.MANAGER)
-    meta(fresh)["finalizers"].remove(naming.SET_FINALIZER)
-    m.store.update(fresh, manager=naming.MANAGER)
+    meta(whole)["finalizers"].remove(naming.SET_FINALIZER)
+    m.store.update(whole, manager=naming.MANAGER)
 
 
 def owner_of(workspace: Obj) -> str:

@@ -29,6 +29,7 @@ class Progress:
     result: dict[str, Any] | None = None  # the benchmark's, once there
     benchmark_failed: bool = False
     restarts: int = 0
+    last: Obj | None = None  # how the previous container ended; lingers in the pod's status
 
 
 @dataclass(slots=True)

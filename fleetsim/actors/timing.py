@@ -48,7 +48,7 @@ def load(model: Model, nodes: int) -> float:
     return 15.0 + model.weights_gib / nodes / _LOAD_GIB_PER_SECOND
 
 
-def peak_tokens(model: Model, sku: Sku, nodes: int, rng: random.Random) -> float:
-    """Peak tokens per minute of one replica: memory bandwidth over bytes read, +-2 %."""
-    per_second = 14.0 * sku.card.bandwidth * sku.gpus * nodes / max(1.0, model.weights_gib)
+def peak_tokens(model: Model, bandwidth: float, nodes: int, rng: random.Random) -> float:
+    """Peak tokens per minute of one replica: node bandwidth (GB/s) over bytes read, +-2 %."""
+    per_second = 14.0 * bandwidth * nodes / max(1.0, model.weights_gib)
     return 60.0 * per_second * (0.98 + 0.04 * rng.random())

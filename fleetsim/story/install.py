@@ -17,6 +17,7 @@ from fleetsim.store import ClusterStore
 
 Obj = dict[str, Any]
 NAMESPACE = "kaito-workspace"
+MANAGER = "helm"
 _GATES = {
     "vLLM": True,
     "disableNodeAutoProvisioning": False,
@@ -55,6 +56,22 @@ def install(store: ClusterStore, spec: ClusterSpec) -> None:
     objects += [_class(name) for name in _storage(spec)]
     for obj in objects:
         store.seed(obj)
+
+
+def refresh(store: ClusterStore, spec: ClusterSpec) -> None:
+    """After an upgrade: serve what is new, bring the controller and its ConfigMap up to date."""
+    for crd in definitions(spec):
+        if store.get("CustomResourceDefinition", None, crd["metadata"]["name"]) is None:
+            store.create(crd, manager=MANAGER)
+    hook = _webhook("inferenceset", ["inferencesets", "inferencesets/status"])
+    if spec.inference_sets and store.get(hook["kind"], None, hook["metadata"]["name"]) is None:
+        store.create(hook, manager=MANAGER)
+    for wanted in (_controller(spec), _models(spec)):
+        old = store.get(wanted["kind"], NAMESPACE, wanted["metadata"]["name"])
+        if old is not None:
+            old["metadata"]["labels"] = wanted["metadata"].get("labels", {})
+            parts = {key: wanted[key] for key in ("spec", "data") if key in wanted}
+            store.update(old | parts, manager=MANAGER)
 
 
 def _namespace(name: str) -> Obj:
