@@ -189,7 +189,6 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "fleetportal.rest.problems.handle",
     "PAGE_SIZE": 50,
     "UNAUTHENTICATED_USER": None,
-    "URL_FORMAT_OVERRIDE": None,
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "FleetPortal",

@@ -21,6 +21,7 @@ if "FLEETPORTAL_TEST_DIR" not in os.environ:  # workers of pytest-xdist share th
     os.environ["FLEETPORTAL_TEST_DIR"] = tempfile.mkdtemp(prefix="fleetportal-test-")
     atexit.register(shutil.rmtree, os.environ["FLEETPORTAL_TEST_DIR"], ignore_errors=True)
 TEST_DIR = Path(os.environ["FLEETPORTAL_TEST_DIR"])
+(TEST_DIR / "static").mkdir(exist_ok=True)  # whitenoise warns where there is none
 
 os.environ |= {
     "DJANGO_SETTINGS_MODULE": "fleetportal.settings",

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
-from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiYamlRenderer
 from drf_spectacular.views import SpectacularAPIView
 
 from fleetportal.accounts.principal import declares
@@ -91,7 +90,6 @@ class PasswordScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped
 
 @declares("public")
 class Schema(SpectacularAPIView):
-    """The schema as YAML, or as JSON when asked for."""
+    """The schema as YAML, or as JSON when asked for (Accept, or `?format=json`)."""
 
     authentication_classes = []
-    renderer_classes = [OpenApiYamlRenderer, OpenApiJsonRenderer]

@@ -5,8 +5,7 @@ import time
 
 import pytest
 from django.db import transaction
-from pytest_django import DjangoCaptureOnCommitCallbacks
-from pytest_django import Settings
+from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
 from fleetportal.celery import app
 from fleetportal.kit.doorbell import ring, try_ring
@@ -35,10 +34,9 @@ def test_a_broker_that_is_down_is_no_error_and_costs_its_timeout_once(settings: 
 def test_a_ring_waits_for_the_commit_and_never_raises(
     django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
 ) -> None:
-    with django_capture_on_commit_callbacks(execute=True) as callbacks:
-        with transaction.atomic():
-            ring("pulse.beat", "1")
-            assert not callbacks
+    with django_capture_on_commit_callbacks(execute=True) as callbacks, transaction.atomic():
+        ring("pulse.beat", "1")
+        assert not callbacks
     assert len(callbacks) == 1
 
 
@@ -46,8 +44,11 @@ def test_a_ring_waits_for_the_commit_and_never_raises(
 def test_a_rolled_back_change_rings_nobody(
     django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
 ) -> None:
-    with django_capture_on_commit_callbacks(execute=True) as callbacks:
-        with pytest.raises(RuntimeError), transaction.atomic():
-            ring("pulse.beat", "1")
-            raise RuntimeError
+    with (
+        django_capture_on_commit_callbacks(execute=True) as callbacks,
+        pytest.raises(RuntimeError),
+        transaction.atomic(),
+    ):
+        ring("pulse.beat", "1")
+        raise RuntimeError
     assert not callbacks

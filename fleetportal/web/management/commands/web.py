@@ -6,6 +6,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 import uvicorn
+from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from fleetportal.env import env_int, env_str
@@ -22,6 +23,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         ready_to_serve()
+        settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # empty without collectstatic
         uvicorn.run(
             "fleetportal.asgi:application",
             host=options["host"],
