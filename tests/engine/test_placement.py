@@ -444,5 +444,22 @@ def test_the_age_of_an_inventory_does_not_change_the_digest() -> None:
 
 def test_no_cluster_at_all_is_a_blocked_decision() -> None:
     decision = decide(demand(1))
-    assert decision.blocked == "None of 0 clusters can take it."
+    assert decision.blocked == "There is no cluster in the fleet."
     assert decision.verdicts == ()
+
+
+def test_when_nobody_can_take_it_the_closest_cluster_is_named() -> None:
+    full = cluster("full", "test", "x", BYO, pool("g6.xlarge", nodes=2, whole=0))
+    away = replace(full, name="away", id="away", state="unreachable", age_seconds=None)
+    assert decide(demand(1), away, full).blocked == (
+        "None of 2 clusters can take it. "
+        "Closest is full: 0 GPUs free, 0 whole nodes free (needs 1)."
+    )
+
+
+def test_a_bigger_pool_is_taken_when_the_cheapest_cannot_hold_all_replicas() -> None:
+    cheap, big = pool("g6.xlarge", nodes=1, whole=1), pool("g6.12xlarge", nodes=9, whole=9)
+    facts = cluster("both", "test", "x", BYO, cheap, big)
+    assert only(facts, demand(1)).instance_type == "g6.xlarge"
+    verdict = only(facts, demand(4))
+    assert (verdict.instance_type, verdict.replicas) == ("g6.12xlarge", 4)

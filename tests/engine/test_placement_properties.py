@@ -142,7 +142,7 @@ def room(facts: ClusterFacts, key: str, situation: Situation) -> int | None:
 CASES = given(demands(), fleets(), situations())
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @CASES
 def test_the_terms_of_every_score_add_up_to_its_total(
     asked: Demand, fleet: list[ClusterFacts], situation: Situation
@@ -157,7 +157,7 @@ def test_the_terms_of_every_score_add_up_to_its_total(
             assert term.value is not None or (term.weight, term.points) == (0.0, 0.0)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @CASES
 def test_rejected_means_a_failed_filter_and_nothing_else_does(
     asked: Demand, fleet: list[ClusterFacts], situation: Situation
@@ -174,7 +174,7 @@ def test_rejected_means_a_failed_filter_and_nothing_else_does(
             assert one.passed is not None or one.reason
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @CASES
 def test_no_plan_exceeds_the_room_net_of_claims(
     asked: Demand, fleet: list[ClusterFacts], situation: Situation
@@ -201,7 +201,7 @@ def _within_budget(decision: Decision, asked: Demand) -> None:
     assert limit is None or total is None or total <= limit
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(demands(), fleets(), situations(), st.randoms(use_true_random=False))
 def test_the_order_of_the_input_does_not_matter(
     asked: Demand, fleet: list[ClusterFacts], situation: Situation, rng: random.Random
@@ -223,7 +223,7 @@ def test_the_same_inputs_give_the_same_digest_and_other_replicas_another(
     assert one.digest != place(replace(asked, replicas=10), fleet, situation).digest
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @CASES
 def test_a_hard_spread_is_never_broken(
     asked: Demand, fleet: list[ClusterFacts], situation: Situation
@@ -244,7 +244,7 @@ def test_a_hard_spread_is_never_broken(
             assert max(counts.values()) - min(counts.values()) <= constraint.max_skew
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @CASES
 def test_a_soft_spread_fills_every_environment_before_it_doubles_one(
     asked: Demand, fleet: list[ClusterFacts], situation: Situation

@@ -29,13 +29,15 @@ from workspaces.engine.spread import (
 @dataclass(frozen=True, slots=True)
 class Choice:
     """`picks` in the order of picking; `replicas` per cluster number. `blocked` says why there is
-    no plan: then nothing is picked. `left` is the topology score per domain after all picks."""
+    no plan: then nothing is picked. `left` is the topology score per domain after all picks.
+    `short_of` is how many replicas a cluster would have to hold, when only room was missing."""
 
     picks: tuple[Pick, ...] = ()
     replicas: Mapping[int, int] = field(default_factory=dict)
     left: Mapping[Domains, int | None] = field(default_factory=dict)
     blocked: str = ""
     note: str = ""
+    short_of: int = 0
 
 
 ReasonOf = Callable[[int], str]
@@ -69,8 +71,26 @@ def _impossible(ev: Evaluation, reason_of: ReasonOf) -> str:
     if policy.number_of_clusters is not None and policy.number_of_clusters < 1:
         return f"number_of_clusters: {policy.number_of_clusters} asked; ask for at least 1."
     if not ev.eligible.any():
-        return f"None of {count(len(ev.table.clusters), 'cluster')} can take it."
+        return _nobody(ev, reason_of)
     return ""
+
+
+def _nobody(ev: Evaluation, reason_of: ReasonOf) -> str:
+    """Names the cluster that came closest: the one with the fewest failed filters."""
+    total = len(ev.table.clusters)
+    if not total:
+        return "There is no cluster in the fleet."
+
+    def failures(number: int) -> tuple[int, int]:
+        row = ev.row(number)
+        pools = 1 if row is None else int(ev.rows.fails[row]).bit_count()
+        return (sum(answer[0] is False for answer in ev.answers[number]) + pools, number)
+
+    nearest = min(range(total), key=failures)
+    closest = f"{ev.cluster(nearest).name}: {reason_of(nearest)}"
+    if total == 1:
+        return closest
+    return f"None of {count(total, 'cluster')} can take it. Closest is {closest}"
 
 
 def _fixed_problem(ev: Evaluation, reason_of: ReasonOf) -> str:
@@ -185,7 +205,8 @@ def _settle(ev: Evaluation, outcome: Outcome, wanted: int, note: str) -> Choice:
     given = distribute(slots, ev.demand.replicas)
     problem = _shortage(ev, outcome, wanted, sum(given)) or _over_budget(ev, outcome, given)
     if problem:
-        return Choice(left=outcome.left, blocked=problem)
+        share = -(-ev.demand.replicas // wanted) if sum(given) < ev.demand.replicas else 0
+        return Choice(left=outcome.left, blocked=problem, short_of=share)
     numbers = [p.number for p in outcome.picks]
     return Choice(outcome.picks, dict(zip(numbers, given, strict=True)), outcome.left, "", note)
 

@@ -78,7 +78,7 @@ def _closest(rows: Rows, candidates: Sequence[int]) -> int | None:
 def evaluate(
     demand: Demand, clusters: Sequence[ClusterFacts], situation: Situation, estimate: Estimator
 ) -> Evaluation:
-    """Filter and score every cluster.
+    """Filter and score every cluster by its cheapest feasible pool.
 
     Raises ValueError for a policy with an unknown operator, unit, sort order or weight.
     """
@@ -86,7 +86,23 @@ def evaluate(
     ctx = Context.of(demand, situation)
     answers = tuple([findings(ctx, cluster) for cluster in table.clusters])
     rows = kernel.check(table.columns, _ask(demand, table))
-    chosen = kernel.cheapest(table.columns, rows, len(table.clusters))
+    return _assemble(demand, situation, table, answers, rows, 1)
+
+
+def with_room(ev: Evaluation, replicas: int) -> Evaluation:
+    """The same, but by pools that can hold `replicas` where a cluster has one: dearer ones."""
+    return _assemble(ev.demand, ev.situation, ev.table, ev.answers, ev.rows, replicas)
+
+
+def _assemble(
+    demand: Demand,
+    situation: Situation,
+    table: Table,
+    answers: tuple[tuple[Finding, ...], ...],
+    rows: Rows,
+    replicas: int,
+) -> Evaluation:
+    chosen = kernel.cheapest(table.columns, rows, len(table.clusters), replicas)
     able = np.array([passes(a) for a in answers], dtype=np.bool_) & (chosen >= 0)
     policy = demand.policy
     return Evaluation(

@@ -22,6 +22,7 @@ Bools = NDArray[np.bool_]
 POOL_FILTERS = ("pool", "compute_capability", "sizing", "capacity", "nodes_limit", "budget")
 
 _NO_PRICE = 1e9  # $/h: after every pool with a price
+_TOO_SMALL = 1e10  # after every pool that holds all replicas of the cluster
 _NO_QUOTA = 1e12  # after every pool with known room
 _NEVER = np.inf
 
@@ -75,17 +76,20 @@ def check(pools: PoolColumns, ask: Ask) -> Rows:
     return Rows(fails, nodes, cost)
 
 
-def cheapest(pools: PoolColumns, rows: Rows, clusters: int) -> Ints:
+def cheapest(pools: PoolColumns, rows: Rows, clusters: int, replicas: int = 1) -> Ints:
     """The row of every cluster's cheapest pool that passes all filters; -1: none does.
 
     Known room goes before undeclared quota, a known price before an unknown one; equal prices go
-    to the first row, and the rows of a cluster are in the order of their keys.
+    to the first row, and the rows of a cluster are in the order of their keys. Pools that cannot
+    hold `replicas` come after those that can.
     """
     chosen = np.full(clusters, -1, dtype=np.int64)
     if not len(pools.owner):
         return chosen
     key = np.where(np.isnan(rows.cost), _NO_PRICE, rows.cost)
     key += np.isnan(pools.room) * _NO_QUOTA
+    if replicas > 1:
+        key += (pools.room < rows.nodes * replicas) * _TOO_SMALL
     key[rows.fails != 0] = _NEVER
     least = np.full(clusters, _NEVER)
     least[pools.owner[pools.starts]] = np.minimum.reduceat(key, pools.starts)

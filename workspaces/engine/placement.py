@@ -15,7 +15,7 @@ from clusters.engine.types import ClusterFacts
 from workspaces.engine import explain, sizing
 from workspaces.engine.canonical import digest
 from workspaces.engine.choice import Choice, choose
-from workspaces.engine.evaluation import Evaluation, evaluate
+from workspaces.engine.evaluation import Evaluation, evaluate, with_room
 from workspaces.engine.table import Estimator
 from workspaces.engine.types import Decision, Demand, Situation, Verdict
 from workspaces.engine.verdicts import Writer
@@ -37,6 +37,8 @@ def place(
     """
     ev = evaluate(demand, clusters, situation, estimate)
     choice = choose(ev, Writer.of(ev, Choice()).reason)
+    if choice.short_of:
+        ev, choice = _roomier(ev, choice)
     writer = Writer.of(ev, choice)
     verdicts = tuple([writer.verdict(number) for number in range(len(ev.table.clusters))])
     picked = [verdicts[number] for number in sorted(choice.replicas, key=_by_stage(ev))]
@@ -52,6 +54,13 @@ def place(
         blocked=choice.blocked,
         digest=digest(_evidence(ev, verdicts, choice)),
     )
+
+
+def _roomier(ev: Evaluation, choice: Choice) -> tuple[Evaluation, Choice]:
+    """Try once more with pools that hold a cluster's whole share, where its cheapest does not."""
+    again = with_room(ev, choice.short_of)
+    second = choose(again, Writer.of(again, Choice()).reason)
+    return (ev, choice) if second.blocked else (again, second)
 
 
 def _by_stage(ev: Evaluation) -> Callable[[int], tuple[int, str]]:

@@ -54,13 +54,15 @@ class Counts:
     def __init__(self, constraint: SpreadConstraint, domains: set[str]) -> None:
         self.constraint = constraint
         self._count = dict.fromkeys(domains, 0)
+        self._sorted = [0] * len(domains)
 
     def add(self, domain: str | None) -> None:
         if domain in self._count:
             self._count[domain] += 1
+            self._sorted = sorted(self._count.values())
 
     def change(self, domain: str) -> Change:
-        counts = sorted(self._count.values())
+        counts = self._sorted
         least, most, mine = counts[0], counts[-1], self._count[domain]
         skew = most - least
         if most == least:

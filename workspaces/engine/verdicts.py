@@ -119,9 +119,16 @@ class Writer:
 
     def reason(self, number: int) -> str:
         if not self.ev.eligible[number]:
-            return explain.rejected(self.filters(number))
+            return self._rejected(number)
         replicas = self.choice.replicas.get(number, 0)
         return self._selected(number, replicas) if replicas else self._spare(number)
+
+    def _rejected(self, number: int) -> str:
+        """The first failure's reason; most are of the cluster itself and need no pool looked at."""
+        for passed, _, _, reason in self.ev.answers[number][: len(BEFORE_POOLS)]:
+            if passed is False:
+                return reason
+        return explain.rejected(self.filters(number))
 
     def _selected(self, number: int, replicas: int) -> str:
         ev, verdict = self.ev, self.verdict(number)
