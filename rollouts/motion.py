@@ -55,7 +55,6 @@ def _motion(row: Rollout) -> Motion:
         url=_url("rollout", row.pk),
         active=active,
         attention=(active and kind in PERSON) or row.state in ("failed", *ENDED_BADLY),
-        plan_url=_url("plan", row.plan_id),
     )
 
 

@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from workspaces.views import catalog, deployment, deployments, model, plans, secrets
+
+urlpatterns = [
+    path("catalog/", catalog.catalog_list, name="catalog"),
+    path("catalog/<str:slug>/", model.model_page, name="model"),
+    path("plans/<uuid:pk>/", plans.plan_page, name="plan"),
+    path("plans/<uuid:pk>/again/", plans.plan_repeat, name="plan_again"),
+    path("plans/<uuid:pk>/dry-run/", plans.plan_dry_run, name="plan_dry_run"),
+    path("deployments/", deployments.deployment_list, name="deployments"),
+    path("deployments/<uuid:pk>/", deployment.deployment_page, name="deployment"),
+    path("deployments/<uuid:pk>/prompt/", deployment.deployment_prompt, name="deployment_prompt"),
+    path("teams/<slug:slug>/secret/", secrets.team_secret, name="team_secret"),
+]

@@ -1,0 +1,1 @@
+"""Reads of the workspaces app: what its pages and its API show."""

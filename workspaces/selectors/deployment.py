@@ -1,0 +1,269 @@
+"""One deployment as its page shows it: the chain from plan to conditions, and a line per workspace."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Q
+from django.urls import reverse
+
+from clusters.models import Check, ObservedObject
+from fleetportal.accounts.principal import Principal
+from fleetportal.journal.models import Event
+from fleetportal.journal.selectors import history
+from workspaces.models import Deployment, Plan, Revision, Workspace
+from workspaces.selectors.deployments import (
+    DeploymentRow,
+    deployments_for,
+    row_of,
+    with_workspaces,
+)
+from workspaces.selectors.motion import Motion, motions
+from workspaces.selectors.plans import to_yaml
+from workspaces.states import WORKSPACE
+
+PROMPT = "workspaces.prompt"
+PHASE_WORDS = (
+    ("getting_nodes", "node"),
+    ("pulling_image", "image"),
+    ("loading_weights", "weights"),
+    ("benchmarking", "benchmark"),
+)
+CONDITION_WORDS = {
+    "NodeClaimReady": "Nodes claimed",
+    "NodesReady": "Nodes ready",
+    "ResourceReady": "Nodes and plugins",
+    "InferenceReady": "Inference server",
+    "BenchmarkCompleted": "Benchmark",
+    "WorkspaceSucceeded": "Workspace",
+    "InferenceSetSucceeded": "Set",
+}
+Dict = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition of KAITO in plain words; `tone` as for states."""
+
+    label: str
+    tone: str
+    text: str
+    since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceRow:
+    """A line of the per-cluster table. `why` is the reason where it is not ready."""
+
+    workspace: Workspace
+    why: str
+    phases: list[Dict]
+    conditions: list[Condition]
+    address: str
+    kubectl: str
+    away: bool
+
+
+def deployment_for(principal: Principal, pk: object) -> Deployment | None:
+    return with_workspaces(deployments_for(principal).filter(pk=pk)).first()
+
+
+def summary(deployment: Deployment) -> DeploymentRow:
+    return row_of(deployment, motions([deployment.pk]))
+
+
+def workspaces_of(deployment: Deployment) -> list[Workspace]:
+    """Those that are not retired, with manifests and conditions, newest revision last."""
+    return list(
+        Workspace.objects.filter(deployment=deployment)
+        .exclude(state="retired")
+        .select_related("cluster", "revision", "deployment", "pool")
+        .defer("cluster__pools_packed", "cluster__nodes_packed", "cluster__credential_sealed")
+        .order_by("cluster__name", "revision__number")
+    )
+
+
+def rows_of(workspaces: Sequence[Workspace]) -> list[WorkspaceRow]:
+    return [workspace_row(workspace) for workspace in workspaces]
+
+
+def workspace_row(workspace: Workspace) -> WorkspaceRow:
+    host = f"{workspace.service}.{workspace.namespace}.svc.cluster.local"
+    away = workspace.state == "unknown" or workspace.cluster.state not in ("ready", "degraded")
+    return WorkspaceRow(
+        workspace=workspace,
+        why=why(workspace),
+        phases=phases(workspace),
+        conditions=conditions(workspace),
+        address=f"http://{host}",
+        kubectl=kubectl_line(workspace),
+        away=away,
+    )
+
+
+def why(workspace: Workspace) -> str:
+    """Why it is not ready, in KAITO's words; empty when it is."""
+    if workspace.state == "ready":
+        return ""
+    return workspace.message or _spaced(workspace.reason)
+
+
+def phases(workspace: Workspace) -> list[Dict]:
+    """node > image > weights > benchmark, each done, now, todo or bad."""
+    if workspace.state in ("retiring", "planned"):
+        return []
+    seen = [key for key, _ in PHASE_WORDS if key in workspace.phases]
+    done = workspace.state == "ready" or bool(workspace.phases.get("ready"))
+    keys = [key for key, _ in PHASE_WORDS]
+    now = keys.index(workspace.state) if workspace.state in keys else max(0, len(seen) - 1)
+    return [
+        {"label": word, "is": "done" if done else _phase(number, now, workspace.state)}
+        for number, (_, word) in enumerate(PHASE_WORDS)
+    ]
+
+
+def _phase(number: int, now: int, state: str) -> str:
+    if number != now:
+        return "done" if number < now else "todo"
+    return "bad" if state in ("stuck", "not_ready") else "now"
+
+
+def conditions(workspace: Workspace) -> list[Condition]:
+    """KAITO's conditions of every child, the failing ones first."""
+    several = len({raw.get("object") for raw in workspace.conditions}) > 1
+    rows = [_condition(raw, workspace, several) for raw in workspace.conditions]
+    order = {"bad": 0, "run": 1, "unknown": 2, "ok": 3}
+    return sorted(rows, key=lambda row: order.get(row.tone, 4))
+
+
+def _condition(raw: Dict, workspace: Workspace, several: bool) -> Condition:
+    kind, status = str(raw.get("type", "")), str(raw.get("status", "Unknown"))
+    label = CONDITION_WORDS.get(kind, _spaced(kind))
+    if several:
+        label = f"{label} ({raw.get('object', '')})"
+    text = str(raw.get("message") or "") or _spaced(str(raw.get("reason") or ""))
+    return Condition(label, _tone(status, workspace.state), text, _moment(raw))
+
+
+def _tone(status: str, state: str) -> str:
+    if status == "True":
+        return "ok"
+    if status == "Unknown":
+        return "unknown"
+    return "bad" if state in ("stuck", "not_ready") else "run"
+
+
+def _moment(raw: Dict) -> datetime | None:
+    try:
+        return datetime.fromisoformat(str(raw.get("lastTransitionTime", "")))
+    except ValueError:
+        return None
+
+
+def _spaced(word: str) -> str:
+    """ "ContainerOOMKilled" -> "Container OOM Killed", to be read as words."""
+    made = ""
+    for index, letter in enumerate(word):
+        before, after = word[index - 1 : index], word[index + 1 : index + 2]
+        starts = letter.isupper() and (before.islower() or (before.isupper() and after.islower()))
+        made += f" {letter}" if index and starts else letter
+    return made
+
+
+def kubectl_line(workspace: Workspace) -> str:
+    """The command that shows the object with its field managers."""
+    path = str(settings.DATA_DIR / "fleet.kubeconfig") if settings.DEMO else "your-kubeconfig"
+    parts = ["kubectl", "--kubeconfig", path, "--context", workspace.cluster.name]
+    parts += ["-n", workspace.namespace, "get", workspace.kind.lower(), workspace.name]
+    return f"{shlex.join(parts)} -o yaml --show-managed-fields"
+
+
+def chain(row: DeploymentRow, workspaces: Sequence[Workspace], plan: Plan | None) -> list[Dict]:
+    """plan > rollout > workspaces > conditions > address: the first broken link is the cause."""
+    links = [_plan_link(plan), _rollout_link(row.motion)]
+    links += [_workspaces_link(row, workspaces), _conditions_link(workspaces)]
+    return [link for link in links if link]
+
+
+def _plan_link(plan: Plan | None) -> Dict:
+    if plan is None:
+        return {}
+    note = plan.summary.partition(". ")[0]
+    return {"label": "Plan", "tone": "ok", "note": note, "url": reverse("plan", args=[plan.pk])}
+
+
+def _rollout_link(motion: Motion | None) -> Dict:
+    if motion is None:
+        return {}
+    note = motion.label if not motion.note else f"{motion.label}. {motion.note}"
+    return {"label": "Rollout", "tone": motion.tone, "note": note, "url": motion.url}
+
+
+def _workspaces_link(row: DeploymentRow, workspaces: Sequence[Workspace]) -> Dict:
+    worst = _worst(workspaces)
+    tone = WORKSPACE.states[worst.state].tone if worst else "idle"
+    note = f"{row.fare.ready} of {row.fare.clusters} clusters ready"
+    return {"label": "Workspaces", "tone": tone, "note": note, "url": "#clusters"}
+
+
+def _conditions_link(workspaces: Sequence[Workspace]) -> Dict:
+    worst = _worst(workspaces)
+    if worst is None or not worst.conditions:
+        return {"label": "Conditions", "tone": "unknown", "note": "KAITO has reported none yet"}
+    if worst.state == "ready":
+        return {"label": "Conditions", "tone": "ok", "note": "all true"}
+    tone = WORKSPACE.states[worst.state].tone
+    return {"label": "Conditions", "tone": tone, "note": f"{worst.cluster.name}: {why(worst)}"}
+
+
+_BADNESS = ("stuck", "not_ready", "unknown")
+
+
+def _worst(workspaces: Sequence[Workspace]) -> Workspace | None:
+    counted = [one for one in workspaces if one.state != "retiring"]
+
+    def badness(one: Workspace) -> int:
+        if one.state in _BADNESS:
+            return _BADNESS.index(one.state)
+        return 9 if one.state == "ready" else 5
+
+    return min(counted, key=badness, default=None)
+
+
+def newest_plan(deployment: Deployment) -> Plan | None:
+    """The plan that was started last."""
+    rows = Plan.objects.filter(deployment=deployment, state="used")
+    return rows.defer("verdicts", "manifests").first()
+
+
+def revisions_of(deployment: Deployment) -> list[Revision]:
+    rows = Revision.objects.filter(deployment=deployment)
+    return list(rows.select_related("model", "created_by").order_by("-number"))
+
+
+def events_of(principal: Principal, deployment: Deployment) -> list[Event]:
+    return history(principal=principal, scope=f"deployment:{deployment.pk}")
+
+
+def observed_of(workspaces: Sequence[Workspace]) -> list[Dict]:
+    """The objects as the cluster returns them: our set or Workspace, and what KAITO made of it."""
+    wanted = Q(pk__in=())
+    for one in workspaces:
+        there = Q(cluster=one.cluster, namespace=one.namespace)
+        wanted |= there & (Q(name=one.name) | Q(owner=one.name, kind="Workspace"))
+    rows = ObservedObject.objects.filter(wanted, deleted_at=None).select_related("cluster")
+    return [
+        {"row": row, "text": to_yaml([row.body])}
+        for row in rows.order_by("cluster__name", "kind", "name")[:100]
+    ]
+
+
+def prompt_check(deployment: Deployment, principal: Principal) -> Check | None:
+    """The newest test prompt that this person sent."""
+    rows = Check.objects.filter(kind=PROMPT, subject_id=str(deployment.pk))
+    return rows.filter(requested_by=principal.user).select_related("cluster").first()

@@ -1,0 +1,156 @@
+"""Deployments for their list: those that need a person first, each with its word and its cause."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import fsum
+from uuid import UUID
+
+from django.db.models import (
+    Case,
+    Exists,
+    F,
+    IntegerField,
+    OuterRef,
+    Prefetch,
+    Q,
+    QuerySet,
+    Subquery,
+    Value,
+    When,
+)
+
+from fleetportal.accounts.principal import Principal
+from workspaces.engine.fare import SILENT, Fare, Going, Look, fare
+from workspaces.models import Deployment, Revision, Workspace
+from workspaces.querysets import DeploymentQuerySet
+from workspaces.selectors.motion import Motion, motions, needing_a_person
+from workspaces.states import WORKSPACE
+
+SORTS = {"name": "name", "model": "model_name", "team": "team__slug", "created": "created_at"}
+SHOWN = ("attention", "active", "retiring", "retired")
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentRow:
+    """One line of the list. `price_per_hour` None: unknown for at least one workspace."""
+
+    deployment: Deployment
+    model_name: str
+    model_slug: str
+    number: int | None
+    fare: Fare
+    motion: Motion | None
+    price_per_hour: float | None
+    replicas: int
+    ready_replicas: int | None
+
+
+def deployments_for(principal: Principal) -> DeploymentQuerySet:
+    """Visible deployments with `model_name`, `model_slug`, `number` of the newest revision and
+    `calm` (0: a person should look)."""
+    newest = Revision.objects.filter(deployment=OuterRef("pk")).order_by("-number")
+    rows: DeploymentQuerySet = (
+        Deployment.objects.visible_to(principal)
+        .select_related("team", "created_by")
+        .annotate(
+            model_name=Subquery(newest.values("model__name")[:1]),
+            model_slug=Subquery(newest.values("model_id")[:1]),
+            number=Subquery(newest.values("number")[:1]),
+            calm=_calm(),
+        )
+    )
+    return rows
+
+
+def _calm() -> Case:
+    """The same rule as engine.fare, in SQL, so that pages can be cut after sorting."""
+    live = Workspace.objects.live().exclude(state="retiring").filter(deployment=OuterRef("pk"))
+    trouble = Q(state__in=["stuck", "not_ready", "unknown"]) | Q(cluster__state__in=SILENT)
+    outside = ~Q(changed_outside=[])
+    return Case(
+        When(~Q(state="active"), then=Value(1)),
+        When(Exists(live.filter(trouble | outside)), then=Value(0)),
+        When(pk__in=needing_a_person(), then=Value(0)),
+        default=Value(1),
+        output_field=IntegerField(),
+    )
+
+
+def matching(rows: DeploymentQuerySet, filters: Mapping[str, str]) -> DeploymentQuerySet:
+    """Rows for the page's filters: q (name or model), team (slug), state (one of SHOWN)."""
+    if filters.get("q"):
+        word = filters["q"]
+        rows = rows.filter(Q(name__icontains=word) | Q(model_name__icontains=word))
+    if filters.get("team"):
+        rows = rows.filter(team__slug=filters["team"])
+    state = filters.get("state")
+    if state == "attention":
+        return rows.filter(calm=0)
+    return rows.filter(state=state) if state in SHOWN else rows.exclude(state="retired")
+
+
+def sorted_by(rows: DeploymentQuerySet, sort: str) -> QuerySet[Deployment]:
+    """Those that need a person first; then one of SORTS, "-" for descending."""
+    name = sort.removeprefix("-")
+    column = F(SORTS.get(name, "name"))
+    ordered = column.desc(nulls_last=True) if sort.startswith("-") else column.asc(nulls_last=True)
+    return rows.order_by("calm", ordered, "name", "pk")
+
+
+def with_workspaces(rows: QuerySet[Deployment]) -> QuerySet[Deployment]:
+    """The rows with their living workspaces and those's clusters: one query for all."""
+    live = (
+        Workspace.objects.exclude(state="retired")
+        .select_related("cluster", "revision")
+        .defer("manifests", "conditions", "cluster__pools_packed", "cluster__nodes_packed")
+        .defer("cluster__credential_sealed", "cluster__ca_pem")
+        .order_by("cluster__name", "-revision__number")
+    )
+    return rows.prefetch_related(Prefetch("workspaces", queryset=live, to_attr="living"))
+
+
+def rows_of(deployments: Sequence[Deployment]) -> list[DeploymentRow]:
+    """Lines for deployments that came from `with_workspaces`."""
+    moving = motions([deployment.pk for deployment in deployments])
+    return [row_of(deployment, moving) for deployment in deployments]
+
+
+def row_of(deployment: Deployment, moving: Mapping[UUID, Motion]) -> DeploymentRow:
+    living: list[Workspace] = deployment.living  # type: ignore[attr-defined]
+    motion = moving.get(deployment.pk)
+    counted = [one for one in living if one.state not in ("retiring", "planned")]
+    prices = [one.price_per_hour for one in counted if one.price_per_hour is not None]
+    ready = [one.ready_replicas for one in counted if one.ready_replicas is not None]
+    return DeploymentRow(
+        deployment=deployment,
+        model_name=deployment.model_name or "",  # type: ignore[attr-defined]
+        model_slug=deployment.model_slug or "",  # type: ignore[attr-defined]
+        number=deployment.number,  # type: ignore[attr-defined]
+        fare=fare_of(deployment, living, motion),
+        motion=motion,
+        price_per_hour=fsum(prices) if len(prices) == len(counted) else None,
+        replicas=sum(one.replicas for one in counted),
+        ready_replicas=sum(ready) if len(ready) == len(counted) else None,
+    )
+
+
+def fare_of(deployment: Deployment, living: Sequence[Workspace], motion: Motion | None) -> Fare:
+    going = None
+    if motion is not None:
+        going = Going(motion.label, motion.tone, motion.note, motion.active, motion.attention)
+    return fare(deployment.state, [look_of(one) for one in living], going)
+
+
+def look_of(workspace: Workspace) -> Look:
+    return Look(
+        cluster=workspace.cluster.name,
+        cluster_state=workspace.cluster.state,
+        state=workspace.state,
+        label=WORKSPACE.states[workspace.state].label,
+        reason=workspace.reason,
+        message=workspace.message,
+        serving=workspace.serving,
+        outside=tuple(workspace.changed_outside),
+    )

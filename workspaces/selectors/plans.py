@@ -1,0 +1,143 @@
+"""A plan as people read it: verdicts in order, what changed against the one before, the manifests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from statistics import median
+from typing import Any
+
+import msgspec
+import yaml
+
+from clusters.models import Check, Cluster
+from fleetportal.accounts.principal import Principal
+from fleetportal.kit import format as words
+from workspaces.engine.explain import by_stage
+from workspaces.engine.manifests import render
+from workspaces.engine.types import Verdict
+from workspaces.models import Plan, Workspace
+
+DRY_RUN = "workspaces.dry_run"
+TONES = {"verified": "ok", "partly verified": "wait", "unverifiable": "unknown", "refused": "bad"}
+_ORDER = {"selected": 0, "spare": 1, "rejected": 2}
+RECENT = 30  # start-ups that "Ready in about" is taken from
+
+Changes = list[tuple[str, str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class DryRunLine:
+    """One object of one cluster, as a dry-run left it."""
+
+    kind: str
+    name: str
+    verdict: str
+    tone: str
+    why: str
+
+
+def plan_for(principal: Principal, pk: object) -> Plan | None:
+    return (
+        Plan.objects.visible_to(principal)
+        .select_related("team", "model", "deployment", "previous", "created_by")
+        .filter(pk=pk)
+        .first()
+    )
+
+
+def verdicts_of(plan: Plan) -> list[Verdict]:
+    """Selected ones in the order of stages, then spare, then rejected."""
+    verdicts = msgspec.convert(plan.verdicts, list[Verdict])
+    names = [v.cluster for v in verdicts]
+    rows = Cluster.objects.filter(name__in=names).values_list("name", "environment")
+    environments = dict(rows)
+    return sorted(
+        verdicts,
+        key=lambda v: (_ORDER[v.verdict], by_stage(environments.get(v.cluster, ""), v.cluster)),
+    )
+
+
+def manifests_of(plan: Plan) -> list[tuple[str, str]]:
+    """(cluster, YAML of its objects in apply order)."""
+    stored = plan.manifests or {}
+    patches: dict[str, Any] = stored.get("patches", {})
+    return [(name, to_yaml(render(stored["base"], patches[name]))) for name in sorted(patches)]
+
+
+def to_yaml(objects: Sequence[Any]) -> str:
+    text: str = yaml.safe_dump_all(objects, sort_keys=False, default_flow_style=False, width=100)
+    return text
+
+
+def changes(plan: Plan) -> Changes:
+    """What differs from the plan that this one repeats: (what, before, after)."""
+    before = plan.previous
+    if before is None or plan.state == "computing":
+        return []
+    rows = [
+        ("price", words.money(before.price_per_hour), words.money(plan.price_per_hour)),
+        *((name, old, new) for name, old, new in _verdict_pairs(before, plan)),
+    ]
+    return [row for row in rows if row[1] != row[2]]
+
+
+def _verdict_pairs(before: Plan, after: Plan) -> Changes:
+    old = {raw["cluster"]: _short(raw) for raw in before.verdicts}
+    new = {raw["cluster"]: _short(raw) for raw in after.verdicts}
+    return [(name, old.get(name, "not there"), new.get(name, "gone")) for name in sorted({*old, *new})]
+
+
+def _short(raw: dict[str, Any]) -> str:
+    if raw["verdict"] == "selected":
+        count = raw["replicas"]
+        return f"selected, {count} replica{'' if count == 1 else 's'}"
+    if raw["verdict"] == "rejected":
+        return f"rejected: {raw['reason']}"
+    return str(raw["verdict"])
+
+
+def ready_words(plan: Plan, verdicts: Sequence[Verdict]) -> str:
+    """ "Ready in about 2 min plus approval.", from recent start-ups; empty while there are none."""
+    each = recent_startup_seconds()
+    names = [v.cluster for v in verdicts if v.verdict == "selected"]
+    if each is None or not names:
+        return ""
+    staged = plan.spec.get("strategy") == "staged"
+    rows = Cluster.objects.filter(name__in=names).values_list("environment", flat=True)
+    stages = set(rows)
+    total = words.duration(each * (len(stages) if staged else 1))
+    approval = " plus approval" if staged and "production" in stages else ""
+    return f"Ready in about {total}{approval}."
+
+
+def recent_startup_seconds() -> float | None:
+    """Median seconds from the first phase to ready over recent workspaces; None: none is known."""
+    rows = Workspace.objects.filter(phases__has_key="ready").order_by("-created_at")
+    spans = [_span(phases) for phases in rows.values_list("phases", flat=True)[:RECENT]]
+    known = [span for span in spans if span is not None]
+    return median(known) if known else None
+
+
+def _span(phases: dict[str, str]) -> float | None:
+    moments = sorted(datetime.fromisoformat(moment) for moment in phases.values())
+    ready = datetime.fromisoformat(phases["ready"])
+    seconds = (ready - moments[0]).total_seconds()
+    return seconds if seconds > 0 else None
+
+
+def dry_run_of(plan: Plan) -> Check | None:
+    """The newest dry-run of the plan."""
+    return Check.objects.filter(kind=DRY_RUN, subject_id=str(plan.pk)).first()
+
+
+def dry_run_lines(check: Check | None) -> list[tuple[str, list[DryRunLine]]]:
+    """(cluster, its objects) of a finished dry-run."""
+    found: dict[str, list[dict[str, str]]] = check.result.get("clusters", {}) if check else {}
+    return [(name, [_line(raw) for raw in lines]) for name, lines in sorted(found.items())]
+
+
+def _line(raw: dict[str, str]) -> DryRunLine:
+    verdict = raw["verdict"]
+    return DryRunLine(raw["kind"], raw["name"], verdict, TONES.get(verdict, "unknown"), raw["why"])

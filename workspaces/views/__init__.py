@@ -1,0 +1,1 @@
+"""Pages of the workspaces app. A view reads its input, asks one service or selector, renders."""

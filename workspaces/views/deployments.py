@@ -1,0 +1,54 @@
+"""Deployments: what needs a person first, then everything else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_GET
+
+from fleetportal.accounts.principal import declares
+from fleetportal.kit.htmx import page
+from fleetportal.rest.auth import principal_of
+from workspaces.models import Plan
+from workspaces.selectors import deployments
+
+PAGE_SIZE = 50
+FILTERS = ("q", "team", "state")
+
+
+@require_GET
+@declares("view")
+def deployment_list(request: HttpRequest) -> HttpResponse:
+    """Filters, order and page are the query string; htmx asks for the list alone."""
+    principal = principal_of(request)
+    filters = {name: request.GET.get(name, "").replace("\x00", "") for name in FILTERS}
+    sort = request.GET.get("sort", "name")
+    rows = deployments.matching(deployments.deployments_for(principal), filters)
+    rows = deployments.with_workspaces(deployments.sorted_by(rows, sort))
+    found = Paginator(rows, PAGE_SIZE).get_page(request.GET.get("page", 1))
+    lines = deployments.rows_of(list(found))
+    context: dict[str, Any] = {
+        "page": found,
+        "troubled": [line for line in lines if line.deployment.calm == 0],  # type: ignore[attr-defined]
+        "others": [line for line in lines if line.deployment.calm == 1],  # type: ignore[attr-defined]
+        "filters": filters,
+        "filtered": any(filters.values()),
+        "sort": sort,
+        "teams": principal.teams(),
+        "may_deploy": principal.may("plan.create"),
+        "first_step": _first_step(request),
+    }
+    return page(request, "workspaces/deployments.html", context, part="list")
+
+
+def _first_step(request: HttpRequest) -> int:
+    """Where a visitor of the demo stands: 1 deploy, 2 read the plan, 3 approve; 0: no strip."""
+    if not settings.DEMO or not principal_of(request).may("plan.create"):
+        return 0
+    asked = Plan.objects.filter(pk=request.session.get("first_plan")).first()
+    if asked is None:
+        return 1
+    return 3 if asked.state == "used" else 2
