@@ -17,6 +17,7 @@ class TurnedClock(Clock):
     """Stands still until a test turns it."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.time = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 
     def now(self) -> datetime:
