@@ -57,6 +57,9 @@ class ClusterCredential:
         return "token" if self.token else "client-cert"
 
 
+_Check = tuple[Callable[[str], str], str]  # a check, and the value to be checked
+
+
 def parse_fields(
     server: str,
     ca_pem: str,
@@ -71,7 +74,7 @@ def parse_fields(
 
     Raises CredentialError with every problem found.
     """
-    checks: dict[str, tuple[Callable[[str], str], str]] = {
+    checks: dict[str, _Check] = {
         "server": (check_server, server),
         "ca": (check_certificates, ca_pem),
         "tls_server_name": (_check_server_name, tls_server_name),
@@ -81,17 +84,11 @@ def parse_fields(
     if client_cert_pem or client_key_pem:
         checks["client_cert"] = (check_certificates, client_cert_pem)
         checks["client_key"] = (_check_key, client_key_pem)
-    problems: list[Problem] = []
+    good, problems = _run(checks, names)
     if "token" in checks and "client_key" in checks:
         problems.append(
             Problem(names("token"), "A token and a client certificate were given.", "Keep one.")
         )
-    good: dict[str, str] = {}
-    for name, (check, value) in checks.items():
-        try:
-            good[name] = check(value)
-        except _Wrong as wrong:
-            problems.append(Problem(names(name), wrong.message, wrong.remedy))
     if problems:
         raise CredentialError(problems)
     return ClusterCredential(
@@ -102,6 +99,19 @@ def parse_fields(
         client_key_pem=good.get("client_key", ""),
         tls_server_name=good["tls_server_name"],
     )
+
+
+def _run(
+    checks: dict[str, _Check], names: Callable[[str], str]
+) -> tuple[dict[str, str], list[Problem]]:
+    good: dict[str, str] = {}
+    problems: list[Problem] = []
+    for name, (check, value) in checks.items():
+        try:
+            good[name] = check(value)
+        except _Wrong as wrong:
+            problems.append(Problem(names(name), wrong.message, wrong.remedy))
+    return good, problems
 
 
 class _Wrong(Exception):

@@ -52,7 +52,7 @@ class Gateway:
     def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
         """The object, or None when it is not there."""
         try:
-            return json_object(self.read(kind.path(namespace, name)))
+            return json_object(self.read(kind.object_path(namespace, name)))
         except NotFound:
             return None
 
@@ -128,7 +128,7 @@ class Gateway:
         kind = kinds.kind_of(obj.get("apiVersion"), obj.get("kind"))
         metadata = mapping(obj.get("metadata"))
         path = with_query(
-            kind.path(text(metadata.get("namespace")), text(metadata.get("name"))),
+            kind.object_path(text(metadata.get("namespace")), text(metadata.get("name"))),
             fieldManager=field_manager,
             force=force,
             dryRun="All" if dry_run else None,
@@ -154,7 +154,7 @@ class Gateway:
             **({"dryRun": ["All"]} if dry_run else {}),
         }
         try:
-            self._send("DELETE", kind.path(namespace, name), options)
+            self._send("DELETE", kind.object_path(namespace, name), options)
         except NotFound:
             return False
         return True
@@ -188,7 +188,7 @@ class Gateway:
     ) -> str:
         """The last lines of a container's log, at most 1 MiB of them."""
         path = with_query(
-            f"{kinds.POD.path(namespace, pod)}/log",
+            f"{kinds.POD.object_path(namespace, pod)}/log",
             container=container,
             tailLines=tail_lines,
             limitBytes=_LOG_BYTES,

@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 
 import orjson
 
+from clusters.engine.health import Contact
 from clusters.engine.raw import mapping, mappings, text
-from fleetportal.kit.errors import Permanent, Temporary
+from fleetportal.kit.errors import Permanent, PortalError, Temporary
+from fleetportal.kit.net import AddressRefused
 
 _MAX_DELAY = 300.0  # seconds; a cluster may not park us for longer
 _OWNER = re.compile(r'conflict with "([^"]{1,200})"')
@@ -140,6 +142,15 @@ class Garbage(Temporary):
 
 
 ClusterFailure = Temporary | Permanent
+
+
+def contact_of(error: PortalError) -> Contact:
+    """What a failed call says about the health of the cluster."""
+    if isinstance(error, Unreachable):
+        return Contact.UNREACHABLE
+    if isinstance(error, TlsFailed | Unauthorized | AddressRefused):
+        return Contact.REFUSED
+    return Contact.PARTIAL
 
 
 def error_from(answer: Answer) -> ClusterFailure:

@@ -32,19 +32,22 @@ class Kind:
     def api_version(self) -> str:
         return f"{self.group}/{self.version}" if self.group else self.version
 
-    def path(self, namespace: str = "", name: str = "") -> str:
-        """The path below the server's address. No namespace: over all of them.
-
-        Raises Invalid for a name that Kubernetes would not allow either.
-        """
+    def path(self, namespace: str = "") -> str:
+        """Where objects of this kind are listed. No namespace: over all of them."""
         parts = ["apis", self.group] if self.group else ["api"]
         parts.append(self.version)
         if namespace and self.namespaced:
             parts += ["namespaces", checked(namespace, "namespace", _NAMESPACE)]
-        parts.append(self.plural)
-        if name:
-            parts.append(checked(name, "name", _NAME))
-        return "/" + "/".join(parts)
+        return "/" + "/".join([*parts, self.plural])
+
+    def object_path(self, namespace: str, name: str) -> str:
+        """Where one object is. `namespace` is ignored for kinds that have none.
+
+        Raises Invalid for a missing name, and for one that Kubernetes would not allow either.
+        """
+        if self.namespaced:
+            checked(namespace, "namespace", _NAMESPACE)
+        return f"{self.path(namespace)}/{checked(name, 'name', _NAME)}"
 
 
 def checked(value: str, field: str, pattern: re.Pattern[str]) -> str:

@@ -69,6 +69,7 @@ class Transport:
             response = self._open("GET", path, None, "", silence)
             if response.status != 200:
                 body = _read_all(response, time.monotonic() + READ_TIMEOUT)
+                response.close()
                 return Answer(response.status, _lower(response), body), iter(())
         return Answer(200, _lower(response), b""), self._pieces(response)
 

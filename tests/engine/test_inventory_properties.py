@@ -14,7 +14,9 @@ json_values = st.recursive(
     ),
     max_leaves=8,
 )
-quantities = st.sampled_from(["8", "4", "0", "-1", "1e99", "x", "", "16Gi", None, 3, True, [], {}])
+quantities: st.SearchStrategy[object] = st.sampled_from(
+    ["8", "4", "0", "-1", "1e99", "x", "", "16Gi", None, 3, True, [], {}]
+)
 label_keys = st.sampled_from(
     [
         "nvidia.com/gpu.product",

@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -289,3 +292,36 @@ def test_an_encrypted_key_and_two_credentials_are_refused() -> None:
             client_cert_pem=CLIENT.cert_pem,
             client_key_pem=CLIENT.key_pem,
         )
+
+
+WATCHED = """
+import base64, encodings.utf_8_sig, sys, yaml
+from clusters.engine.kubeconfig import CredentialError, parse_kubeconfig
+data = [base64.b64decode(line) for line in sys.stdin.read().split()]
+seen = []
+watched = ("open", "subprocess.", "os.exec", "os.posix_spawn", "os.system", "os.fork", "socket.")
+sys.addaudithook(lambda name, args: seen.append((name, str(args[0]))) if name.startswith(watched) else None)
+for item in data:
+    try:
+        parse_kubeconfig(item)
+    except CredentialError:
+        pass
+print(len(data), seen)
+"""
+
+
+def test_no_input_opens_a_file_a_socket_or_a_process() -> None:
+    lines = [base64.b64encode(bomb).decode() for bomb in BOMBS if bomb]
+    for change, _ in HOSTILE:
+        tree = config()
+        change(tree)
+        lines.append(base64.b64encode(dump(tree)).decode())
+    done = subprocess.run(
+        [sys.executable, "-c", WATCHED],
+        input="\n".join(lines),
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).resolve().parents[2],
+    )
+    assert done.stdout.strip() == f"{len(lines)} []"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from clusters.engine.health import Contact
 from clusters.gateway import Connection, Gateway
 from clusters.gateway.errors import (
     AdmissionDenied,
@@ -28,10 +29,11 @@ from clusters.gateway.errors import (
     TooMany,
     Unauthorized,
     Unreachable,
+    contact_of,
 )
 from clusters.gateway.kinds import NAMESPACE, NODE
 from clusters.gateway.stream import StreamClient
-from fleetportal.kit.errors import Permanent, Temporary
+from fleetportal.kit.errors import Permanent, PortalError, Temporary
 from fleetportal.kit.net import AddressRefused
 from tests.engine.pki import Pair, make_ca, make_leaf
 from tests.fleet.raw_server import (
@@ -328,6 +330,31 @@ def test_only_names_that_kubernetes_allows_reach_a_path(name: str) -> None:
 def test_only_plain_paths_go_through_the_service_proxy(path: str) -> None:
     with pytest.raises(Invalid):
         Gateway(connection_to(1)).service_proxy("ns", "svc", 80, "GET", path)
+
+
+@pytest.mark.parametrize("metadata", [{}, {"name": "a"}, {"namespace": "b"}, {"name": 1}, None])
+def test_an_object_without_name_and_namespace_is_refused(metadata: object) -> None:
+    lost = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
+    with pytest.raises(Invalid):
+        Gateway(connection_to(1)).apply(lost)
+
+
+@pytest.mark.parametrize(
+    ("error", "contact"),
+    [
+        (Unreachable(""), Contact.UNREACHABLE),
+        (TlsFailed(""), Contact.REFUSED),
+        (Unauthorized(""), Contact.REFUSED),
+        (AddressRefused(""), Contact.REFUSED),
+        (Forbidden(""), Contact.PARTIAL),
+        (ServerFault(""), Contact.PARTIAL),
+        (Garbage(""), Contact.PARTIAL),
+    ],
+)
+def test_a_failed_call_says_something_about_the_cluster(
+    error: PortalError, contact: Contact
+) -> None:
+    assert contact_of(error) is contact
 
 
 def test_an_object_of_a_kind_that_is_never_written_is_refused() -> None:
