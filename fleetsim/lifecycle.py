@@ -3,11 +3,13 @@
 Part of the write path; it may not know HTTP.
 """
 
+import contextlib
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from fleetsim import errors, writes
+from fleetsim.errors import ApiError
 from fleetsim.kinds import Kind
 from fleetsim.table import Change, Key, Obj, Record, record_of
 
@@ -163,7 +165,9 @@ def _end_namespace(cluster: "ClusterStore", kind: Kind, record: Record, obj: Obj
         for table in list(cluster.tables.values()):
             for namespace, name in [key for key in table.records if key[0] == record.name]:
                 if (namespace, name) in table.records:
-                    delete(cluster, table.kind, (namespace, name), Delete())
+                    # What admission will not let go keeps the namespace terminating.
+                    with contextlib.suppress(ApiError):
+                        delete(cluster, table.kind, (namespace, name), Delete())
     _finish_namespace(cluster, record.name)
     return obj
 

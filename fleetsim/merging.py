@@ -44,7 +44,8 @@ def prune(schema: Schema, obj: dict[str, Any], dropped: set[Path], kept: set[Pat
     empties.
     """
     parents = {path[:length] for path in kept for length in range(1, len(path) + 1)}
-    for path in sorted(dropped, key=len, reverse=True):
+    # Parents first: an item of a keyed list must go as a whole, before its key does.
+    for path in sorted(dropped, key=len):
         if path not in parents:
             _remove(schema, obj, path, parents)
 

@@ -8,7 +8,7 @@ in.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -138,7 +138,7 @@ class Table:
             self.sorted_keys = sorted(self.records)
         return self.sorted_keys
 
-    def rows(self, namespace: str | None) -> Iterable[Record]:
+    def rows(self, namespace: str | None) -> list[Record]:
         """Records in list order, of one namespace or of all (None or empty)."""
         records = self.records
         if not namespace:

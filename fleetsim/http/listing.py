@@ -102,6 +102,8 @@ def deciding_records(
     """Every selected record, in list order."""
     selection = Selection(kind, target, request)
     rows = cluster.table(kind.kind).rows(selection.namespace)
+    if not selection.given:
+        return rows
     return [record for record in rows if selection.takes(record)]
 
 

@@ -88,11 +88,12 @@ class Watch:
 
     async def run(self, drop: Fault | None = None, stall: Fault | None = None) -> None:
         """Stream until the timeout, the client's departure, an expiry or a fault."""
+        await begin(self.request, Reply())
+        # No await between the two: nothing may happen after the replay and before the queue is on.
+        replay = b"".join(self._initial()) if stall is None else b""
         self.table.watchers.add(self.queue)
         try:
-            await begin(self.request, Reply())
-            if stall is None:
-                await self._send(b"".join(self._initial()))
+            await self._send(replay)
             gone = asyncio.ensure_future(wait_gone(self.request))
             try:
                 await self._live(gone, drop, stall)

@@ -218,6 +218,33 @@ def test_keyed_lists_merge_by_their_keys(cluster: SimCluster) -> None:
     assert fields == {'k:{"name":"side"}': {".": {}, "f:image": {}, "f:name": {}}}
 
 
+def test_an_item_of_a_keyed_list_that_is_left_out_goes_as_a_whole(cluster: SimCluster) -> None:
+    path = "/api/v1/namespaces/default/pods"
+    port = {"containerPort": 80, "name": "http"}
+    second = {"name": "side", "image": "y", "ports": [port], "env": [{"name": "A", "value": "1"}]}
+    both = pod("a", spec={"containers": [{"name": "main", "image": "x"}, second]})
+    apply(cluster, both, base=path)
+    _, answer = apply(cluster, pod("a"), base=path)
+    assert answer["spec"]["containers"] == [{"name": "main", "image": "x"}]
+
+
+def test_the_last_label_left_out_takes_the_map_with_it(cluster: SimCluster) -> None:
+    apply(cluster, config_map(metadata={"labels": {"a": "b"}}), base=CONFIGMAPS)
+    _, answer = apply(cluster, config_map(), base=CONFIGMAPS)
+    assert "labels" not in answer["metadata"]
+
+
+def test_the_selector_of_a_service_is_replaced_as_a_whole(cluster: SimCluster) -> None:
+    path = "/api/v1/namespaces/default/services"
+    spec = {"selector": {"app": "x", "rev": "1"}, "ports": [{"port": 80, "targetPort": 5000}]}
+    body = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}, "spec": spec}
+    apply(cluster, body, base=path)
+    spec["selector"] = {"app": "y"}
+    _, answer = apply(cluster, body, base=path)
+    assert answer["spec"]["selector"] == {"app": "y"}
+    assert answer["spec"]["ports"][0]["protocol"] == "TCP"
+
+
 def test_an_object_without_managers_belongs_to_before_first_apply(cluster: SimCluster) -> None:
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}}
     namespace["metadata"] = {"name": "default", "labels": {"kubernetes.io/metadata.name": "other"}}
