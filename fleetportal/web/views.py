@@ -83,4 +83,5 @@ def switch(request: HttpRequest) -> HttpResponse:
 def _safe_next(request: HttpRequest) -> str:
     target = request.POST.get("next") or request.GET.get("next") or ""
     safe = url_has_allowed_host_and_scheme(target, {request.get_host()}, request.is_secure())
-    return target if safe and target.startswith("/") else settings.LOGIN_REDIRECT_URL
+    local = safe and target.startswith("/") and target.isprintable()
+    return target if local else settings.LOGIN_REDIRECT_URL

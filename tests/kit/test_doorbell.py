@@ -21,13 +21,13 @@ def test_a_broker_that_is_down_is_no_error_and_costs_its_timeout_once(settings: 
         url = f"redis://127.0.0.1:{probe.getsockname()[1]}/0"
     settings.CELERY_BROKER_URL = url
     before = app.conf.broker_url
-    app.conf.broker_url = url
+    app.conf.update(broker_url=url)
     try:
         began = time.monotonic()
         assert not any(try_ring("pulse.beat", str(number)) for number in range(50))
         assert time.monotonic() - began < 5
     finally:
-        app.conf.broker_url = before
+        app.conf.update(broker_url=before)
 
 
 @pytest.mark.django_db

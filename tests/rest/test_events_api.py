@@ -42,7 +42,7 @@ def test_filters_reach_every_column_of_the_page(
     client, first = api(people.auditor), events[0]
     assert ids(client.get(URL, {"actor": "admin"})) == [str(first.pk)]
     assert ids(client.get(URL, {"action": "team.create"})) == [str(first.pk)]
-    assert ids(client.get(URL, {"object_type": "team", "object_id": people.assist.pk})) == [
+    assert ids(client.get(URL, {"object_type": "team", "object_id": str(people.assist.pk)})) == [
         str(first.pk)
     ]
     assert ids(client.get(URL, {"until": first.at.isoformat()})) == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from django.db.models import QuerySet
 from django.urls import include, path
@@ -66,7 +66,8 @@ class Act(Part):
         Act.calls += 1
         for step in self.during:
             step()
-        match request.data.get("does"):
+        sent = cast("dict[str, Any]", request.data)
+        match sent.get("does"):
             case "refuse":
                 raise Refused("Not now.", type_="not-now")
             case "wait":
