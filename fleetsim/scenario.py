@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from fleetsim import actors
-from fleetsim.actors import writers
+from fleetsim.actors import timing, writers
+from fleetsim.actors.member import Member
 from fleetsim.actors.spec import ClusterSpec
 from fleetsim.store import ApiError, ClusterStore, Fleet
 from fleetsim.story import generated, install, people
@@ -127,7 +128,15 @@ def change(fleet: Fleet, name: str, values: Spec) -> None:
     for key in values:
         setattr(member.spec, key, getattr(parsed, key))
     if "kaito_version" in values:
-        member.spec.inference_set_served = parsed.inference_set_served
+        _upgrade(member, parsed)
     if {"kaito_version", "base_tag", "engine_version", "gates"} & set(values):
         install.refresh(member.store, member.spec)
     actors.of(fleet).wake()
+
+
+def _upgrade(member: Member, parsed: ClusterSpec) -> None:
+    """A new controller: what it serves may change, and for a while its webhook does not answer."""
+    spec = member.spec
+    spec.inference_set_served = parsed.inference_set_served
+    spec.webhook_down = True
+    member.agenda.after(timing.CONTROLLER_RESTART, lambda: setattr(spec, "webhook_down", False))

@@ -79,7 +79,7 @@ def _launch(m: Member, name: str) -> None:
         _refuse(m, claim, sku)
         return
     set_condition(claim, "Launched", True, "Launched", "", m.stamp(), meta(claim)["generation"])
-    claim["status"]["nodeName"] = _node_name(claim)
+    claim["status"]["nodeName"] = _node_name(m, claim)
     m.store.update_status(claim, manager=MANAGER)
     pace = timing.jitter(m.rng(f"boot/{name}"))
     m.agenda.after(timing.boot(sku) * pace, lambda: _register(m, name, sku))
@@ -112,7 +112,7 @@ def _machines(m: Member, name: str) -> int:
     known = {meta(node)["name"] for node in found}
     launched = (c for c in m.store.list("NodeClaim") if is_true(c, "Launched"))
     coming = (c for c in launched if instance_type(c) == name)
-    return len(known | {_node_name(claim) for claim in coming})
+    return len(known | {_node_name(m, claim) for claim in coming})
 
 
 def _refuse(m: Member, claim: Obj, sku: skus.Sku | None) -> None:
@@ -130,8 +130,11 @@ def _refuse(m: Member, claim: Obj, sku: skus.Sku | None) -> None:
     m.once(meta(claim)["uid"], timing.CLAIM_RETRY, lambda: _launch(m, name))
 
 
-def _node_name(claim: Obj) -> str:
-    return f"aks-{meta(claim)['name']}-{digest(meta(claim)['uid'], 8)}-vmss000000"[:63]
+def _node_name(m: Member, claim: Obj) -> str:
+    name, suffix = meta(claim)["name"], digest(meta(claim)["uid"], 8)
+    if m.spec.provider == "azure":
+        return f"aks-{name}-{suffix}-vmss000000"[:63]
+    return f"i-{suffix}.{m.spec.region}.compute.internal"
 
 
 def _plan(m: Member, claim: Obj, sku: skus.Sku) -> nodes.NodePlan:
@@ -140,7 +143,8 @@ def _plan(m: Member, claim: Obj, sku: skus.Sku) -> nodes.NodePlan:
     site = nodes.Site(m.spec.provider, m.spec.region, f"{m.spec.region}{dash}{zone}")
     pool = labels(claim).get("karpenter.sh/nodepool", "kaito")
     taints = copy.deepcopy(claim["spec"].get("taints") or [])
-    return nodes.NodePlan(_node_name(claim), sku, site, pool, None, dict(labels(claim)), taints)
+    found = {**labels(claim), "karpenter.sh/capacity-type": "on-demand"}
+    return nodes.NodePlan(_node_name(m, claim), sku, site, pool, None, found, taints)
 
 
 def _register(m: Member, name: str, sku: skus.Sku) -> None:
@@ -157,7 +161,7 @@ def _register(m: Member, name: str, sku: skus.Sku) -> None:
 
 def _initialize(m: Member, name: str, sku: skus.Sku) -> None:
     claim = _alive(m, name)
-    node = m.store.get("Node", None, _node_name(claim)) if claim else None
+    node = m.store.get("Node", None, _node_name(m, claim)) if claim else None
     if claim is None or node is None:
         return
     node["status"]["conditions"] = nodes.conditions(True, m.stamp())
@@ -185,7 +189,7 @@ def _drain(m: Member, name: str) -> None:
     claim = m.store.get("NodeClaim", None, name)
     if claim is None:
         return
-    node = _node_name(claim)
+    node = _node_name(m, claim)
     for pod in m.store.list("Pod"):
         if pod["spec"].get("nodeName") == node and not deleting(pod):
             m.store.delete("Pod", meta(pod)["namespace"], meta(pod)["name"])

@@ -6,7 +6,6 @@ from typing import Any
 
 from fleetsim import scenario
 from fleetsim.store import ClusterStore
-
 from tests.actorbench import L4, NAMESPACE, Bench, auto, byo, condition, inference_set, workspace
 
 A100 = "Standard_NC24ads_A100_v4"
@@ -139,12 +138,14 @@ def test_a_restricted_namespace_gets_no_pod_and_says_so_only_in_events() -> None
 def test_a_resource_quota_stops_the_second_replica() -> None:
     bench = Bench()
     store = bench.cluster(**byo())
-    store.create({
-        "apiVersion": "v1",
-        "kind": "ResourceQuota",
-        "metadata": {"name": "gpus", "namespace": NAMESPACE},
-        "spec": {"hard": {"requests.nvidia.com/gpu": "1"}},
-    })
+    store.create(
+        {
+            "apiVersion": "v1",
+            "kind": "ResourceQuota",
+            "metadata": {"name": "gpus", "namespace": NAMESPACE},
+            "spec": {"hard": {"requests.nvidia.com/gpu": "1"}},
+        }
+    )
     store.apply(inference_set(replicas=2, selector=L4), manager="fleetportal")
     bench.pass_time(300)
     assert len(store.list("Pod", NAMESPACE)) == 1

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from fleetsim.actors import writers
 from fleetsim.store import ApiError, ClusterStore
-
 from tests.actorbench import NAMESPACE, Bench, auto, byo, condition, config, inference_set
 
 A100 = "Standard_NC24ads_A100_v4"
@@ -22,7 +22,7 @@ def chat(store: ClusterStore) -> dict[str, Any]:
 
 def ready_set(bench: Bench, **spec: Any) -> ClusterStore:
     store = bench.cluster(**(spec or byo()))
-    machine = {} if not spec else {"instance_type": A100}
+    machine: dict[str, Any] = {} if not spec else {"instance_type": A100}
     store.apply(inference_set(**machine), manager="fleetportal")
     bench.pass_time(700)
     return store

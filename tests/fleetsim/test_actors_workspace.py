@@ -1,12 +1,12 @@
-"""A Workspace's life in the simulated KAITO: conditions in order, defaults, and every way to fail."""
+"""A Workspace's life in the simulated KAITO: conditions in order, defaults, ways to fail."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from fleetsim.store import ClusterStore
 
+from fleetsim.store import ClusterStore
 from tests.actorbench import NAMESPACE, Bench, auto, byo, condition, workspace
 
 A100 = "Standard_NC24ads_A100_v4"
@@ -55,7 +55,9 @@ def test_an_auto_provisioned_workspace_passes_through_kaitos_conditions_in_order
     assert float(metric["value"]) > 0 and metric["config"]["durationSec"] == "60"
 
 
-def test_a_bring_your_own_workspace_has_no_nodeclaim_condition_and_lists_all_matching_nodes() -> None:
+def test_a_bring_your_own_workspace_has_no_nodeclaim_condition_and_lists_all_matching_nodes() -> (
+    None
+):
     bench = Bench()
     store = bench.cluster(**byo())
     store.apply(workspace(), manager="fleetportal")
