@@ -138,12 +138,21 @@ def cluster(
 
 def story() -> list[ClusterFacts]:
     """The nine clusters, as free as the first deploy of a visitor finds them."""
-    old = replace(BYO, kaito_version="0.10.0", inference_set_works=False)
+    return [*_before_production(), *_production()]
+
+
+def _before_production() -> list[ClusterFacts]:
     return [
         cluster("test-use1", "test", "us-east-1", BYO, pool("g6.xlarge", nodes=6, whole=4)),
         cluster("test-weu", "test", "westeurope", AUTO, auto("Standard_NV36ads_A10_v5", 4)),
         cluster("stg-weu", "staging", "westeurope", AUTO, auto("Standard_NC24ads_A100_v4", 4, 1)),
         cluster("stg-eus", "staging", "eastus", AUTO, auto("Standard_NC48ads_A100_v4", 2)),
+    ]
+
+
+def _production() -> list[ClusterFacts]:
+    old = replace(BYO, kaito_version="0.10.0", inference_set_works=False)
+    return [
         cluster(
             "prod-weu",
             "production",

@@ -6,13 +6,17 @@ import random
 from collections import Counter
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clusters.engine.types import ClusterFacts, PoolFacts, PoolKind, ProvisionerMode, Taint
 from tests.engine.placement_world import AUTO, BYO, LLAMA_8B, PHI4_MINI, SHAPES, cluster, pool
+from workspaces.engine.kernel import POOL_FILTERS
 from workspaces.engine.placement import place
 from workspaces.engine.share import distribute
+from workspaces.engine.sizing import estimate
+from workspaces.engine.skus import shape_of_pool
 from workspaces.engine.types import (
     Decision,
     Demand,
@@ -139,6 +143,8 @@ def room(facts: ClusterFacts, key: str, situation: Situation) -> int | None:
     return None if own.quota_nodes is None else own.quota_nodes - own.nodes - claimed
 
 
+Option = tuple[bool, bool, float]
+
 CASES = given(demands(), fleets(), situations())
 
 
@@ -199,6 +205,50 @@ def test_no_plan_exceeds_the_room_net_of_claims(
 def _within_budget(decision: Decision, asked: Demand) -> None:
     limit, total = asked.policy.max_price_per_hour, decision.price_per_hour
     assert limit is None or total is None or total <= limit
+
+
+def _by_hand(asked: Demand, facts: ClusterFacts, situation: Situation) -> list[Option]:
+    """Every pool of a cluster that can take one replica, filter by filter: whether its quota is
+    undeclared, whether its price is unknown, the price."""
+    mode, policy, options = facts.capabilities.provisioner, asked.policy, list[Option]()
+    kind = PoolKind.EXISTING if mode is ProvisionerMode.BYO else PoolKind.PROVISIONABLE
+    for own in facts.pools:
+        shape = shape_of_pool(own)
+        if own.kind is not kind or own.sharing != "none" or shape is None:
+            continue
+        if any(t.key not in ("sku", "nvidia.com/gpu") for t in own.taints):
+            continue
+        version = facts.capabilities.kaito_version or "0.12.0"
+        nodes = estimate(asked.model, shape, asked.max_model_len, version).nodes
+        left = room(facts, own.key, situation)
+        if nodes is None or (left is not None and left < nodes):
+            continue
+        price = None if own.price_per_hour is None else own.price_per_hour * nodes
+        most, budget = policy.max_nodes_per_replica, policy.max_price_per_hour
+        if (most is not None and nodes > most) or (
+            budget is not None and price is not None and price > budget
+        ):
+            continue
+        options.append((left is None, price is None, price or 0.0))
+    return options
+
+
+@settings(max_examples=60, deadline=None)
+@CASES
+def test_the_kernel_finds_what_a_plain_loop_finds(
+    asked: Demand, fleet: list[ClusterFacts], situation: Situation
+) -> None:
+    asked = replace(asked, replicas=1)
+    for verdict, facts in zip(
+        place(asked, fleet, situation).verdicts, sorted(fleet, key=lambda c: c.name), strict=True
+    ):
+        options = _by_hand(asked, facts, situation)
+        if verdict.verdict == "rejected":
+            own = [f.name for f in verdict.filters if f.passed is False]
+            assert not options or set(own) - set(POOL_FILTERS)
+            continue
+        _, unpriced, price = min(options)
+        assert verdict.price_per_hour == (None if unpriced else pytest.approx(price))
 
 
 @settings(max_examples=40, deadline=None)

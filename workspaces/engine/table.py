@@ -6,7 +6,7 @@ by key, so that equal prices always go to the same pool whatever order the facts
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -98,49 +98,62 @@ def build(
 ) -> Table:
     """The table of these clusters, with one estimate per distinct shape and KAITO version."""
     ordered = tuple(sorted(clusters, key=lambda c: (c.name, c.id)))
-    shapes = _Shapes()
-    pools: list[PoolFacts] = []
-    owner: list[int] = []
-    starts: list[int] = []
-    usable: list[bool] = []
-    numbers: list[int] = []
-    claims = situation.claimed_nodes
-    claimed: list[int] = []
+    lines = _Lines()
     for index, cluster in enumerate(ordered):
-        if not cluster.pools:
-            continue
-        starts.append(len(pools))
-        kind = kind_for(cluster.capabilities.provisioner)
-        version = cluster.capabilities.kaito_version or DEFAULT_KAITO
-        for pool in sorted(cluster.pools, key=_pool_key):
-            pools.append(pool)
-            owner.append(index)
-            usable.append(not pool_problem(pool, kind))
-            numbers.append(shapes.number(pool, version))
-            claimed.append(claims.get((cluster.id, pool.key), 0) if claims else 0)
+        lines.add(index, cluster, situation.claimed_nodes)
+    pools = lines.pools
     estimates = tuple(
         None if key is None else estimate(demand.model, key[0], demand.max_model_len, key[1])
-        for key in shapes.keys
-    )
-    columns = PoolColumns(
-        owner=np.array(owner, dtype=np.int64),
-        starts=np.array(starts, dtype=np.int64),
-        usable=np.array(usable, dtype=np.bool_),
-        capability=_floats([p.compute_capability for p in pools]),
-        room=_floats([room_of(p, c) for p, c in zip(pools, claimed, strict=True)]),
-        price=_floats([p.price_per_hour for p in pools]),
-        shape=np.array(numbers, dtype=np.int64),
+        for key in lines.shapes.keys
     )
     return Table(
         clusters=ordered,
         pools=tuple(pools),
-        claimed=tuple(claimed),
-        columns=columns,
+        claimed=tuple(lines.claimed),
+        columns=lines.columns(),
         size=_floats([p.nodes if p.kind is PoolKind.EXISTING else p.quota_nodes for p in pools]),
         spot=np.array([p.capacity_type == "spot" for p in pools], dtype=np.bool_),
         estimates=estimates,
         nodes=_floats([e.nodes if e is not None and e.fits else None for e in estimates]),
     )
+
+
+class _Lines:
+    """Rows being collected, one per pool."""
+
+    def __init__(self) -> None:
+        self.pools: list[PoolFacts] = []
+        self.claimed: list[int] = []
+        self.shapes = _Shapes()
+        self._owner: list[int] = []
+        self._starts: list[int] = []
+        self._usable: list[bool] = []
+        self._shape: list[int] = []
+
+    def add(self, index: int, cluster: ClusterFacts, claims: Mapping[tuple[str, str], int]) -> None:
+        """All pools of one cluster, in the order of their keys."""
+        if cluster.pools:
+            self._starts.append(len(self.pools))
+        kind = kind_for(cluster.capabilities.provisioner)
+        version = cluster.capabilities.kaito_version or DEFAULT_KAITO
+        for pool in sorted(cluster.pools, key=_pool_key):
+            self.pools.append(pool)
+            self._owner.append(index)
+            self._usable.append(not pool_problem(pool, kind))
+            self._shape.append(self.shapes.number(pool, version))
+            self.claimed.append(claims.get((cluster.id, pool.key), 0) if claims else 0)
+
+    def columns(self) -> PoolColumns:
+        pairs = zip(self.pools, self.claimed, strict=True)
+        return PoolColumns(
+            owner=np.array(self._owner, dtype=np.int64),
+            starts=np.array(self._starts, dtype=np.int64),
+            usable=np.array(self._usable, dtype=np.bool_),
+            capability=_floats([p.compute_capability for p in self.pools]),
+            room=_floats([room_of(pool, claimed) for pool, claimed in pairs]),
+            price=_floats([p.price_per_hour for p in self.pools]),
+            shape=np.array(self._shape, dtype=np.int64),
+        )
 
 
 def _pool_key(pool: PoolFacts) -> str:
