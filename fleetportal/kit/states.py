@@ -108,9 +108,12 @@ def move(
     reason: str = "",
     action: str = "",
     expect: Mapping[str, Any] | None = None,
+    also: Mapping[str, Any] | None = None,
     **fields: Any,
 ) -> None:
     """Move `obj` from the state it was read in to `to`, with `fields` in the same UPDATE.
+
+    `also` holds further columns that the journal need not repeat (observations).
 
     `expect` adds columns that must still hold their value (a fencing token, a digest). The row's
     `version`, where the model has one, counts up. Raises Refused for a move that is not in the
@@ -127,7 +130,7 @@ def move(
         )
     before = {"state": source, **{key: getattr(obj, key) for key in fields}}
     after = {"state": to, **fields}
-    writes: dict[str, Any] = dict(after)
+    writes: dict[str, Any] = {**after, **(also or {})}
     has_version = any(field.name == "version" for field in obj._meta.concrete_fields)
     if has_version:
         writes["version"] = F("version") + 1
@@ -139,7 +142,7 @@ def move(
             )
         for recorder in _recorder:
             recorder(Change(obj, machine, source, to, actor, action or to, reason, before, after))
-    for key, value in after.items():
+    for key, value in {**after, **(also or {})}.items():
         setattr(obj, key, value)
     if has_version:
         obj.version += 1  # type: ignore[attr-defined]

@@ -111,7 +111,7 @@ def _store(workspace: Workspace, look: Observation, seen: _Seen, uid: str) -> bo
             action="observed",
             reason=look.message or look.reason,
             state_since=now,
-            **fields,
+            also=fields,
         )
     except Stale:
         return False

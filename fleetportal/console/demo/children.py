@@ -28,11 +28,15 @@ class Children:
     logs: Path
     record: Path  # their process ids, for the clean-up after a killed run
     _running: list[tuple[str, subprocess.Popen[bytes]]] = field(default_factory=list)
+    _may_end: set[str] = field(default_factory=set)
 
     def start(
-        self, name: str, command: Sequence[str], env: Mapping[str, str]
+        self, name: str, command: Sequence[str], env: Mapping[str, str], *, may_end: bool = False
     ) -> subprocess.Popen[bytes]:
-        """Start a child in a session of its own, so that Ctrl-C reaches only the supervisor."""
+        """Start a child in a session of its own, so that Ctrl-C reaches only the supervisor.
+
+        `may_end`: it has something to do and then ends by itself.
+        """
         with (self.logs / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
                 list(command),
@@ -41,9 +45,11 @@ class Children:
                 stderr=subprocess.STDOUT,
                 env=dict(env),
                 start_new_session=True,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - no threads here yet
+                preexec_fn=_die_with_parent,
             )
         self._running.append((name, process))
+        if may_end:
+            self._may_end.add(name)
         lines = [f"{process.pid} {name}\n" for name, process in self._running]
         self.record.write_text("".join(lines), encoding="utf-8")
         return process
@@ -51,16 +57,15 @@ class Children:
     def check(self) -> None:
         """Raise ChildDied when one has ended."""
         for name, process in self._running:
-            if process.poll() is not None:
+            if process.poll() is not None and name not in self._may_end:
                 log = self.logs / f"{name}.log"
                 raise ChildDied(f"{name} ended with {process.returncode}; its log: {log}")
 
     def stop(self) -> None:
-        """End all of them and everything they started."""
-        for _, process in reversed(self._running):
-            _signal_group(process.pid, signal.SIGTERM)
+        """End all of them and everything they started, each while what it needs still runs."""
         deadline = time.monotonic() + STOP_AFTER
         for _, process in reversed(self._running):
+            process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.0, deadline - time.monotonic()))
         for _, process in self._running:

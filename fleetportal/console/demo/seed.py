@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from clusters.engine.inventory import Quota
 from clusters.engine.credential import parse_fields
+from clusters.engine.inventory import Quota
 from clusters.models import Cluster
 from clusters.services.registration import Registration, cluster_cordon, cluster_register
 from fleetportal.accounts.models import Membership, Team, User

@@ -105,7 +105,7 @@ class Demo:
         self.children.start("collector", [*manage, "collector"], env)
         self._wait(self._answers, "the portal")
         if not self.options.clusters:
-            self.children.start("story", [*manage, "demo_story"], env)
+            self.children.start("story", [*manage, "demo_story"], env, may_end=True)
 
     def _environment(self) -> dict[str, str]:
         keys = self._keys()
@@ -159,7 +159,7 @@ class Demo:
 
     def _answers(self) -> bool:
         try:
-            with urllib.request.urlopen(f"http://{HOST}:{self.options.port}/healthz", timeout=1):  # noqa: S310 - our own address
+            with urllib.request.urlopen(f"http://{HOST}:{self.options.port}/healthz", timeout=1):
                 return True
         except (urllib.error.URLError, OSError):
             return False
@@ -193,7 +193,7 @@ class Demo:
             signal.signal(number, signal.SIG_IGN)
 
 
-class _Stopped(Exception):  # noqa: N818 - it ends a wait, it is no error
+class _Stopped(Exception):
     """A signal asked for the end."""
 
 
