@@ -67,9 +67,7 @@ def test_after_a_rotation_old_values_open_and_new_ones_use_the_new_key() -> None
         RING.open(after, **PLACE)
 
 
-@pytest.mark.parametrize(
-    "text", ["", "k1", "k1:", "k1:AAAA", ":" + OLD.partition(":")[2], "k1:!!!!"]
-)
+@pytest.mark.parametrize("text", ["", "k1", "k1:", "k1:AAAA", ":" + "A" * 43 + "=", "k1:!!!!"])
 def test_a_keyring_that_cannot_be_read_says_which_key(text: str) -> None:
     with pytest.raises(ValueError, match="key"):
         Keyring.parse(text)
