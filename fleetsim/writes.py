@@ -197,9 +197,9 @@ def _commit(
     if entries:
         new["metadata"]["managedFields"] = entries
     metadata.bump_generation(kind, old, new)
+    _admit(cluster, "UPDATE", old, new, write.subresource)  # webhooks judge no-ops as well
     if new == old:
         return old
-    _admit(cluster, "UPDATE", old, new, write.subresource)
     if write.dry_run:
         return new
     new["metadata"]["resourceVersion"] = str(cluster.next_rv())

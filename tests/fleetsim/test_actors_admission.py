@@ -216,6 +216,17 @@ def test_a_namespace_that_operators_exclude_is_not_judged() -> None:
     store.apply(workspace(preset="nope"), manager="fleetportal")
 
 
+def test_even_an_apply_that_changes_nothing_is_judged() -> None:
+    bench = Bench()
+    store = bench.cluster(**byo())
+    store.create(config())
+    bench.pass_time(1)
+    store.apply(inference_set(config="cfg"), manager="fleetportal")
+    bench.actors.settle()
+    store.delete("ConfigMap", NAMESPACE, "cfg")
+    assert "not found" in refusal(store, inference_set(config="cfg"))
+
+
 def test_a_dry_run_is_judged_like_a_write_and_leaves_nothing() -> None:
     store = Bench().cluster(**byo())
     store.apply(workspace(), manager="fleetportal", dry_run=True)
