@@ -3,6 +3,7 @@ per request.
 """
 
 import asyncio
+import logging
 from typing import Any
 
 from fleetsim.errors import ApiError
@@ -85,10 +86,7 @@ class Call:
         """Meet the faults, do the work, answer, log."""
         if await self._troubled():
             return
-        try:
-            reply = self._answer()
-        except ApiError as error:
-            reply = error_reply(error)
+        reply = self._reply()
         if reply is None:
             self._log(200)
             await self._watch()
@@ -102,6 +100,16 @@ class Call:
             reply.body = reply.body.replace(uid.encode(), _other(uid).encode())
         self._log(reply.status)
         await send_reply(self.request, reply)
+
+    def _reply(self) -> Reply | None:
+        """The answer, errors included; a bug of the simulator is logged and answered with 500."""
+        try:
+            return self._answer()
+        except ApiError as error:
+            return error_reply(error)
+        except Exception as error:
+            logging.getLogger("fleetsim").exception("%s %s", self.request.method, self.path)
+            return error_reply(ApiError(500, f"Internal error occurred: {error}"))
 
     async def _troubled(self) -> bool:
         """Live through the faults that come before any work; True when one of them is the end."""

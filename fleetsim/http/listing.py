@@ -112,7 +112,7 @@ def list_reply(cluster: ClusterStore, kind: Kind, target: Target, request: Reque
     table = cluster.table(kind.kind)
     _check_version(cluster, table, request)
     records = deciding_records(cluster, kind, target, request)
-    rv, limit = cluster.rv, int(request.query.get("limit") or 0)
+    rv, limit = cluster.rv, int(request.number("limit", 0))
     if token := request.query.get("continue"):
         rv, start = _read_token(token, table)
         records = [record for record in records if (record.namespace, record.name) > start]

@@ -53,6 +53,15 @@ class Request:
         """A boolean query parameter."""
         return self.query.get(name, "").lower() in ("1", "true")
 
+    def number(self, name: str, default: float) -> float:
+        """A numeric query parameter, zero or more. Raises ApiError 400."""
+        text = self.query.get(name, "")
+        if not text:
+            return default
+        if not text.isdigit():
+            raise ApiError(400, f'{name}: Invalid value: "{text}": must be a number, zero or more')
+        return float(text)
+
     @property
     def content_type(self) -> str:
         """The media type without parameters."""

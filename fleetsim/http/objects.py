@@ -87,8 +87,17 @@ def _body(kind: Kind, target: Target, request: Request) -> Obj:
     given = obj.setdefault("kind", kind.kind)
     if given != kind.kind:
         raise ApiError(400, f"{given} in version {kind.version} cannot be handled as a {kind.kind}")
+    _check_shape(kind, obj)
     _check_place(kind, target, obj.setdefault("metadata", {}))
     return obj
+
+
+def _check_shape(kind: Kind, obj: Obj) -> None:
+    """The big parts of built-in kinds are objects (schemas of their own check custom ones)."""
+    for part in ("spec", "status", "data", "stringData"):
+        if not kind.custom and not isinstance(obj.get(part, {}), dict | None):
+            text = f"json: cannot unmarshal into Go struct field {kind.kind}.{part}"
+            raise ApiError(400, f"{kind.kind} in version {kind.version} cannot be handled: {text}")
 
 
 def _check_place(kind: Kind, target: Target, meta: Obj) -> None:

@@ -36,6 +36,7 @@ class Watch:
         self.selection = Selection(kind, target, request)
         self.bookmarks = request.truth("allowWatchBookmarks")
         self.since = version_of(request)
+        self.timeout = request.number("timeoutSeconds", DEFAULT_TIMEOUT)
         self.pause = pause
         self.queue: asyncio.Queue[Change | None] = asyncio.Queue()
 
@@ -106,7 +107,7 @@ class Watch:
         self, gone: "asyncio.Future[None]", drop: Fault | None, stall: Fault | None
     ) -> None:
         loop = asyncio.get_running_loop()
-        timeout = float(self.request.query.get("timeoutSeconds") or DEFAULT_TIMEOUT)
+        timeout = self.timeout
         end = loop.time() + (min(timeout, drop.seconds) if drop else timeout)
         while loop.time() < end and not gone.done():
             if stall is not None:

@@ -211,6 +211,28 @@ def test_broken_json_is_400(cluster: SimCluster) -> None:
     assert cluster.request("POST", CONFIGMAPS, b"{nope")[0] == 400
 
 
+@pytest.mark.parametrize(
+    "part", [{"data": "x"}, {"metadata": []}, {"metadata": {"labels": {"a": 1}}}]
+)
+def test_a_body_of_the_wrong_shape_is_400(cluster: SimCluster, part: dict[str, object]) -> None:
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, **part}
+    if isinstance(part.get("metadata"), dict):
+        body["metadata"] = {"name": "c", "labels": {"a": 1}}
+    assert cluster.request("POST", CONFIGMAPS, body)[0] == 400
+
+
+@pytest.mark.parametrize("query", ["limit=x", "watch=1&timeoutSeconds=x", "resourceVersion=x"])
+def test_a_parameter_that_is_no_number_is_400(cluster: SimCluster, query: str) -> None:
+    assert cluster.request("GET", f"{CONFIGMAPS}?{query}")[0] == 400
+
+
+def test_protobuf_bodies_are_refused_with_what_is_accepted(cluster: SimCluster) -> None:
+    content = "application/vnd.kubernetes.protobuf"
+    status, answer, _ = cluster.request("POST", CONFIGMAPS, b"k8s\x00", content_type=content)
+    assert (status, answer["reason"]) == (415, "UnsupportedMediaType")
+    assert "application/json" in answer["message"]
+
+
 def test_secrets_encode_string_data(cluster: SimCluster) -> None:
     body = {
         "apiVersion": "v1",
