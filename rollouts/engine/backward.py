@@ -176,4 +176,7 @@ def _give_up(target: TargetView, reason: str) -> Action:
     stillborn = target.restored is not None and not look.gone(target.restored)
     if stillborn and target.serving not in (Serving.RESTORED, Serving.UNKNOWN):
         return DeleteRestored(target.id, target.state, target.attempt)
+    unused = not target.verified and target.serving in (Serving.OLD, Serving.NOTHING)
+    if unused and not look.gone(target.new):
+        return DeleteNew(target.id, target.state, target.attempt)
     return move(target, TargetState.FAILED, reason, undo_blocked=True)

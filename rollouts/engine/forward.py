@@ -80,7 +80,8 @@ def begin(stage: StageView, target: TargetView, now: datetime) -> MoveTarget:
 def release(target: TargetView) -> Action | None:
     """Give the slot back once nothing unverified of this target is on its cluster."""
     verified = target.state is TargetState.SUCCEEDED or target.state in look.ENDED
-    harmless = not target.mutated or (target.undo_blocked and target.verified)
+    given_up = target.undo_blocked and (target.verified or look.gone(target.new))
+    harmless = given_up or not target.mutated
     if target.slot is None or not (verified or (target.state in look.STOPPED and harmless)):
         return None
     return ReleaseSlot(target.id, target.state, target.slot)

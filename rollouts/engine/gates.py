@@ -196,4 +196,8 @@ def soak_state(stage: StageView, now: datetime) -> tuple[GateState, str]:
 
 
 def _soaking(stage: StageView) -> list[TargetView]:
-    return [target for target in stage.targets if target.state is TargetState.SUCCEEDED]
+    return [
+        target
+        for target in stage.targets
+        if target.state is TargetState.SUCCEEDED and not look.removed(target)
+    ]

@@ -98,8 +98,8 @@ def switch_begun(target: TargetView) -> bool:
 
 
 def retired(target: TargetView) -> bool:
-    """Nothing of the old one is left to take away."""
-    return target.old is None or gone(target.old)
+    """Nothing of the old one is left to take away, or nothing that the portal can reach."""
+    return target.old is None or gone(target.old) or removed(target)
 
 
 def free_slots(stage: StageView) -> list[int]:

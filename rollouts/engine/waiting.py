@@ -56,7 +56,7 @@ def waiting_for(s: Snapshot, now: datetime) -> WaitingFor:
         return _old(s, now) if _cleans_up(s) else WaitingFor(WaitKind.NOTHING, "", "")
     targets = [target for stage in s.stages for target in stage.targets]
     if rollout.rollback or rollout.state is RolloutState.ROLLING_BACK:
-        return _work(targets, "Rolling back", now)
+        return _rolling_back(targets, now)
     if rollout.abort or any(map(rejection, s.stages)):
         return _work(targets, "Taking away what was begun", now)
     if rollout.current_digest != rollout.digest:
@@ -124,6 +124,16 @@ def _approval(stage: StageView, gate: GateView) -> WaitingFor:
         return WaitingFor(WaitKind.APPROVAL, text, who, until)
     text = f"The approval of {stage.spec.name} is {approval.state.value}. Ask for it again."
     return WaitingFor(WaitKind.APPROVAL_EXPIRED, text, "engineer or operator")
+
+
+def _rolling_back(targets: list[TargetView], now: datetime) -> WaitingFor:
+    """A target that gave up with something unverified on its cluster keeps its slot."""
+    for target in targets:
+        at_work = any(t.state is TargetState.ROLLING_BACK for t in targets)
+        if target.undo_blocked and target.slot is not None and not at_work:
+            text = f"{target.cluster.name} could not go back and holds up the others. Retry it."
+            return WaitingFor(WaitKind.DECISION, text, "engineer or operator")
+    return _work(targets, "Rolling back", now)
 
 
 def _work(targets: list[TargetView], doing: str, now: datetime) -> WaitingFor:

@@ -12,9 +12,9 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
-from tests.engine.rollout_world import LEASE, Answer, Fault, Late, Rows
 from rollouts.engine import actions as a
 from rollouts.engine import moves
+from rollouts.engine.steps import next_actions
 from rollouts.engine.types import (
     ApprovalState,
     ApprovalView,
@@ -31,9 +31,9 @@ from rollouts.engine.types import (
     VoteView,
     WorkspaceView,
 )
-from rollouts.engine.steps import next_actions
 from rollouts.engine.votes import PrincipalFacts, can_decide, tally
 from rollouts.engine.waiting import WaitingFor, waiting_for
+from tests.engine.rollout_world import LEASE, Answer, Fault, Late, Rows
 
 
 class Executor:
@@ -274,9 +274,9 @@ def wishes(rows: Rows, what: str) -> None:
     if rows.rollout.state in moves.ROLLOUT_TERMINAL:
         return
     if what == "resume":
-        rows.rollout = replace(rows.rollout, pause=False)
+        rows.rollout = replace(rows.rollout, pause=False, held="")
     elif what == "hold":
-        rows.rollout = replace(rows.rollout, held="" if rows.rollout.held else "stop the line")
+        rows.rollout = replace(rows.rollout, held="stop the line")
     elif what == "retry":
         _retry(rows)
     elif what == "edit the plan":

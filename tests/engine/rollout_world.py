@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
+from rollouts.engine.stages import gates_for
 from rollouts.engine.types import (
     ApprovalState,
     ApprovalView,
@@ -29,7 +30,6 @@ from rollouts.engine.types import (
     TargetView,
     WorkspaceView,
 )
-from rollouts.engine.stages import gates_for
 
 START = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 LEASE = timedelta(seconds=30)
