@@ -46,7 +46,7 @@ test: .venv/.dev static/vendor/VENDOR.json
 
 lint: .venv/.dev
 	@echo "== ruff" && .venv/bin/ruff check . && .venv/bin/ruff format --check .
-	@echo "== layers" && .venv/bin/lint-imports --no-logo 2>&1 | tail -n 20 ; exit $${PIPESTATUS[0]}
+	@echo "== layers" && .venv/bin/lint-imports --no-logo
 	@echo "== lock files" && $(PY) scripts/check_locks.py
 	@echo "== settings, migrations, generated documents"
 	@$(PY) manage.py check --fail-level WARNING

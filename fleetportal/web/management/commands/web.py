@@ -33,5 +33,6 @@ class Command(BaseCommand):
             access_log=False,
             log_config=None,
             server_header=False,
+            proxy_headers=bool(env_str("FORWARDED_ALLOW_IPS")),  # whose X-Forwarded-For counts
             timeout_graceful_shutdown=5,
         )
