@@ -117,7 +117,11 @@ class Fleet:
 
     def _stop(self, pks: list[str]) -> None:
         for pk in pks:
-            self._watched.pop(pk).task.cancel()
+            watched = self._watched.pop(pk)
+            if watched.task.done() and not watched.task.cancelled():
+                name = watched.row.name
+                log.error("member.ended", extra={"cluster": name}, exc_info=watched.task.exception())
+            watched.task.cancel()
 
     async def _report(self, pk: str, contact: Contact, reason: str) -> None:
         """A good contact with a cluster that is fine is not worth a write; `seen` covers it."""

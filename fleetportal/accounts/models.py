@@ -39,11 +39,6 @@ class Team(models.Model):
     def __str__(self) -> str:
         return self.name
 
-    @property
-    def namespace(self) -> str:
-        """The namespace of the team's objects on every cluster."""
-        return f"fleet-{self.slug}"
-
 
 class Membership(models.Model):
     """One role of one person in one team."""
