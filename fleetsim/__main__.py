@@ -21,6 +21,7 @@ def parse(argv: list[str] | None = None) -> Settings:
     parser.add_argument(
         "--seed", type=int, default=1, help="makes names, uids and choices repeatable"
     )
+    parser.add_argument("--bookmarks", type=float, default=10, help="seconds between bookmarks")
     parser.add_argument(
         "--no-actors", action="store_true", help="only the API: nothing acts on objects"
     )
@@ -32,6 +33,7 @@ def parse(argv: list[str] | None = None) -> Settings:
         count=args.clusters,
         speed=args.speed,
         seed=args.seed,
+        bookmark_seconds=args.bookmarks,
         actors=not args.no_actors,
     )
 

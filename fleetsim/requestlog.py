@@ -4,6 +4,7 @@ import hashlib
 import time
 from collections import deque
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +35,9 @@ class RequestLog:
 
     def after(self, seq: int, cluster: str = "") -> list[dict[str, Any]]:
         """The entries after `seq`, of one cluster or of all."""
-        return [
-            entry
-            for entry in self.entries
-            if entry["seq"] > seq and cluster in ("", entry["cluster"])
-        ]
+        skip = max(0, len(self.entries) - (self.seq - seq))
+        rest = islice(self.entries, skip, None)
+        return [entry for entry in rest if cluster in ("", entry["cluster"])]
 
 
 def content_hash(body: bytes) -> str:

@@ -42,6 +42,7 @@ class Settings:
     speed: float = 20.0
     seed: int = 1
     actors: bool = True
+    bookmark_seconds: float = 10.0
 
 
 class _Protocol(HttpToolsProtocol):
@@ -75,7 +76,7 @@ def build(settings: Settings) -> Sim:
         admin_token=mint(secret, "admin"),
         secret=secret,
         state_dir=folder,
-        scenario=settings.scenario,
+        bookmark_seconds=settings.bookmark_seconds,
     )
     # Seeds live as long as the process: collecting them again and again would double the start.
     gc.disable()

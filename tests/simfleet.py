@@ -86,6 +86,17 @@ class SimCluster:
         """Switch every fault of this cluster off."""
         self.fleet.control("DELETE", f"/_sim/faults?cluster={self.name}")
 
+    def change(self, **settings: Any) -> None:
+        """Change settings of the running cluster (see fleetsim/scenario.py): capacity ..."""
+        self.fleet.control("POST", f"/_sim/clusters/{self.name}/settings", settings)
+
+    def edit(self, kind: str, namespace: str, name: str, patch: dict[str, Any]) -> dict[str, Any]:
+        """What somebody else's `kubectl edit` would leave; returns the object."""
+        body = {"kind": kind, "namespace": namespace, "name": name, "patch": patch}
+        found = self.fleet.control("POST", f"/_sim/clusters/{self.name}/edit", body)
+        assert isinstance(found, dict)
+        return found
+
     def new_token(self, **body: Any) -> str:
         """A token: user, rules ([{verbs, resources, namespaces?}]), expires_in (seconds)."""
         path = f"/_sim/clusters/{self.name}/tokens"
@@ -124,6 +135,7 @@ class SimFleet:
         speed: float = 20,
         seed: int = 1,
         actors: bool = True,
+        bookmarks: float = 10,
         wait: float = 60,
     ) -> "SimFleet":
         """Start a simulator and wait until it listens. Raises RuntimeError with its output when it
@@ -133,7 +145,7 @@ class SimFleet:
         (state_dir / "ready.json").unlink(missing_ok=True)
         command = [sys.executable, "-m", "fleetsim", "--state-dir", str(state_dir)]
         command += ["--scenario", scenario, "--clusters", str(clusters)]
-        command += ["--speed", str(speed), "--seed", str(seed)]
+        command += ["--speed", str(speed), "--seed", str(seed), "--bookmarks", str(bookmarks)]
         command += [] if actors else ["--no-actors"]
         output = state_dir / "output.txt"
         with output.open("wb") as log:

@@ -1,6 +1,6 @@
 """What the HTTP layer shares: the fleet, faults, the request log and the admin token."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from fleetsim.faults import FaultBook
@@ -20,6 +20,4 @@ class Sim:
     state_dir: Path
     url: str = ""
     ca_pem: str = ""
-    scenario: str = "empty"
     bookmark_seconds: float = 10.0
-    warm: list[str] = field(default_factory=list)

@@ -138,6 +138,24 @@ def test_the_version_is_served_with_and_without_a_slash(cluster: SimCluster, pat
     assert cluster.get(path)["gitVersion"].startswith("v1.")
 
 
+def test_bookmarks_come_at_the_interval_that_was_asked_for(tmp_path: Path) -> None:
+    fleet = SimFleet.start(tmp_path, actors=False, bookmarks=0.2)
+    cluster = fleet.add_cluster("a", bare=True)
+    since = cluster.get(CONFIGMAPS)["metadata"]["resourceVersion"]
+    url = f"{CONFIGMAPS}?watch=1&timeoutSeconds=1&allowWatchBookmarks=true&resourceVersion={since}"
+    lines = cluster.request("GET", url)[1].splitlines()
+    fleet.stop()
+    assert len(lines) >= 3
+    assert {json.loads(line)["type"] for line in lines} == {"BOOKMARK"}
+
+
+def test_a_foreign_edit_is_owned_by_kubectl_edit(cluster: SimCluster) -> None:
+    cluster.request("POST", CONFIGMAPS, config_map())
+    obj = cluster.edit("ConfigMap", "default", "c", {"data": {"a": "2"}})
+    assert obj["data"] == {"a": "2"}
+    assert "kubectl-edit" in {entry["manager"] for entry in obj["metadata"]["managedFields"]}
+
+
 def test_the_kubeconfig_names_every_cluster_of_the_start(tmp_path: Path) -> None:
     fleet = SimFleet.start(tmp_path, scenario="story", actors=False)
     rows = json.loads((tmp_path / "clusters.json").read_text())

@@ -51,9 +51,14 @@ def test_admission_runs_on_update_and_on_status(store: ClusterStore) -> None:
         store.patch("Workspace", "default", "p", {"metadata": {"labels": {"a": "b"}}})
 
 
-def test_a_no_op_update_does_not_ask_admission_but_keeps_the_version(store: ClusterStore) -> None:
+def test_an_update_that_changes_nothing_asks_admission_and_keeps_the_version(
+    store: ClusterStore,
+) -> None:
     obj = store.create(workspace())
     assert store.update(obj)["metadata"] == obj["metadata"]
+    store.admission.append(refuse)
+    with pytest.raises(ApiError, match="denied UPDATE"):
+        store.update(obj)
 
 
 def test_what_a_hook_changes_in_its_copy_is_not_stored(store: ClusterStore) -> None:
