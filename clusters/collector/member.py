@@ -11,9 +11,8 @@ from clusters.collector.cache import WATCHED, Cache
 from clusters.engine.health import Contact
 from clusters.gateway import Connection, Kind, kinds
 from clusters.gateway.decoding import json_object
-from clusters.gateway.errors import Forbidden, Gone, NotFound
+from clusters.gateway.errors import Forbidden, Gone, NotFound, contact_of
 from clusters.gateway.stream import StreamClient
-from clusters.services.probing import contact_of
 from fleetportal.kit.errors import PortalError
 
 log = logging.getLogger(__name__)
@@ -82,7 +81,7 @@ class Member:
 
     async def _identify(self) -> None:
         """The same cluster as ever? Another one at its address is reported, never stored."""
-        answer = await self.client.get_raw(kinds.NAMESPACE.path("", "kube-system"))
+        answer = await self.client.get_raw(kinds.NAMESPACE.object_path("", "kube-system"))
         uid = json_object(answer).get("metadata", {}).get("uid", "")
         if uid != self.uid:
             self.alive = False

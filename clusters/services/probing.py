@@ -11,13 +11,13 @@ from django.utils import timezone
 from clusters.engine.capabilities import read_capabilities
 from clusters.engine.health import Contact
 from clusters.gateway import probe
-from clusters.gateway.errors import TlsFailed, Unauthorized
+from clusters.gateway.errors import contact_of
 from clusters.models import Check, Cluster
 from clusters.services.checks import check_request, check_run
 from clusters.services.connections import gateway_of
 from clusters.services.observation import capabilities_store, contact_record
 from fleetportal.accounts.principal import Principal, require
-from fleetportal.kit.errors import Missing, Permanent, PortalError, Temporary
+from fleetportal.kit.errors import Missing, Permanent, PortalError
 
 TASK = "clusters.connection"
 PROBE_EVERY = timedelta(minutes=5)
@@ -31,15 +31,6 @@ def connection_check(*, principal: Principal, cluster: Cluster) -> Check:
 
 def connection_answer(pk: str) -> None:
     check_run(pk, _answer)
-
-
-def contact_of(error: PortalError) -> Contact:
-    """What a failed call says about the cluster."""
-    if isinstance(error, Unauthorized | TlsFailed):
-        return Contact.REFUSED
-    if getattr(error, "type", "") == "cluster-unreachable":
-        return Contact.UNREACHABLE
-    return Contact.PARTIAL if isinstance(error, Temporary) else Contact.REFUSED
 
 
 def _answer(check: Check) -> dict[str, Any]:
