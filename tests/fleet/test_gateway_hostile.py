@@ -309,6 +309,36 @@ def test_retry_after_is_honoured_within_reason(sent: str, delay: float) -> None:
     assert error.delay == delay
 
 
+def test_an_answer_of_the_model_is_told_from_one_of_the_api_server() -> None:
+    answers = {
+        "/v1/models": reply(b'{"error": "no such model"}', status="404 Not Found"),
+        "/metrics": reply(status(503, message="no endpoints available"), status="503 Busy"),
+        "/v1/chat/completions": reply(b'{"ok": true}'),
+    }
+
+    def script(line: str) -> list[bytes]:
+        return [answers[line.split()[1].partition("/proxy")[2]]]
+
+    with raw_server(script) as server:
+        gateway = Gateway(connection_to(server.port))
+        missing = gateway.service_proxy("team", "chat", 80, "GET", "/v1/models")
+        assert (missing.status, missing.content_type) == (404, "application/json")
+        with pytest.raises(ServerFault, match="no endpoints"):
+            gateway.service_proxy("team", "chat", "http", "GET", "/metrics")
+        body = {"model": "chat", "messages": []}
+        done = gateway.service_proxy("team", "chat", 80, "POST", "/v1/chat/completions", body)
+        assert done.body == b'{"ok": true}'
+    place = "/api/v1/namespaces/team/services/chat:80/proxy/v1/chat/completions"
+    assert server.heads[-1].startswith(f"POST {place} HTTP/1.1")
+
+
+def test_logs_are_text_and_bounded() -> None:
+    with raw_server(lambda _: [reply(b"one\n\xfftwo\n")]) as server:
+        text = Gateway(connection_to(server.port)).pod_logs("team", "chat-0", tail_lines=5)
+    assert text == "one\n\ufffdtwo\n"
+    assert "tailLines=5&limitBytes=1048576" in server.heads[0]
+
+
 def test_texts_of_a_cluster_are_cleaned_and_cut() -> None:
     body = status(403, "", "\x1b[31mred\n" + "x" * 5_000)
     error = refused(by_worker, lambda _: [reply(body, status="403 No")], Forbidden)
