@@ -1,5 +1,5 @@
-"""What pages of deployments say about rollouts: handed down to workspaces at start-up, since that app
-may not look up here."""
+"""What pages of deployments say about rollouts: handed down to workspaces at start-up, since that
+app may not look up here."""
 
 from __future__ import annotations
 

@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-STARTING = ("planned", "applying", "getting_nodes", "pulling_image", "loading_weights", "benchmarking")
+STARTING = (
+    *("planned", "applying", "getting_nodes"),
+    *("pulling_image", "loading_weights", "benchmarking"),
+)
 SILENT = ("unreachable", "credentials_refused", "different_cluster")
 
 
@@ -121,7 +124,8 @@ def _away(away: Sequence[Look]) -> str:
     if first.cluster_state in SILENT:
         why = f"{first.cluster} is {first.cluster_state.replace('_', ' ')}"
         return f"{why}, so nobody knows how it is there.{_more(away)}"
-    return f"{first.cluster}: {(first.message or 'it was not seen there').rstrip('.')}.{_more(away)}"
+    why = (first.message or "it was not seen there").rstrip(".")
+    return f"{first.cluster}: {why}.{_more(away)}"
 
 
 def _outside(changed: Sequence[Look]) -> str:

@@ -1,8 +1,8 @@
 """Which clusters can take one replica of a model now, before anybody asks for a plan.
 
-The same filters as placement, by the same kernel, so that a catalog, a model's page and a plan never
-disagree. `fit_counts` answers for a whole catalog at once; `fit_rows` explains every pool for one
-model. Pure: no clock, no database.
+The same filters as placement, by the same kernel, so that a catalog, a model's page and a plan
+never disagree. `fit_counts` answers for a whole catalog at once; `fit_rows` explains every pool for
+one model. Pure: no clock, no database.
 """
 
 from __future__ import annotations
@@ -147,7 +147,8 @@ def _no_pool(cluster: ClusterFacts, problem: str) -> FitRow:
 def _row(ev: Evaluation, number: int, row: int, problem: str) -> FitRow:
     view = pool_filters.view(ev.table, ev.rows, row, ev.demand)
     cluster, pool = view.cluster, view.pool
-    failed = next((r.reason for r in pool_filters.results(view, known=True) if r.passed is False), "")
+    results = pool_filters.results(view, known=True)
+    failed = next((one.reason for one in results if one.passed is False), "")
     reason = problem or failed
     room = view.room
     return FitRow(

@@ -7,7 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import msgspec
-from django.db.models import Case, F, FloatField, IntegerField, QuerySet, Value, When
+from django.db.models import (
+    BooleanField,
+    Case,
+    F,
+    FloatField,
+    IntegerField,
+    Q,
+    QuerySet,
+    Value,
+    When,
+)
 
 from fleetportal.accounts.principal import Principal
 from workspaces import catalog
@@ -21,7 +31,11 @@ SORTS = {
     "weights": "smallest weights",
     "-context": "longest context",
 }
-_ORDERS = {"name": ("name",), "weights": ("weights_gib", "name"), "-context": ("-context_limit", "name")}
+_ORDERS = {
+    "name": ("name",),
+    "weights": ("weights_gib", "name"),
+    "-context": ("-context_limit", "name"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +81,7 @@ def matching(rows: QuerySet[CatalogModel], filters: Mapping[str, str]) -> QueryS
         rows = rows.filter(facts__tasks__icontains=f'"{filters["task"]}"')
     if filters.get("gated"):
         rows = rows.filter(gated=filters["gated"] == "yes")
-    return rows.filter(fits_count__gt=0) if filters.get("fits") else rows
+    return rows.filter(Q(("fits_count__gt", 0))) if filters.get("fits") else rows
 
 
 def with_fits(
@@ -88,14 +102,20 @@ def with_fits(
     return rows.annotate(
         fits_count=Case(*counts, default=Value(0), output_field=number),
         price_from=Case(*prices, default=Value(None), output_field=FloatField()),
-    ).annotate(fit_rank=Case(nowhere, *token, default=Value(0), output_field=number))
+    ).annotate(
+        fit_rank=Case(nowhere, *token, default=Value(0), output_field=number),
+        fits_now=Case(
+            When(fits_count=0, then=Value(False)), default=Value(True), output_field=BooleanField()
+        ),
+    )
 
 
 def sorted_by(rows: QuerySet[CatalogModel], sort: str) -> QuerySet[CatalogModel]:
     """One of SORTS; anything else is "fits now, cheapest"."""
     if sort in _ORDERS:
         return rows.order_by(*_ORDERS[sort], "slug")
-    return rows.order_by("fit_rank", F("price_from").asc(nulls_last=True), "weights_gib", "slug")
+    cheapest = F("price_from").asc(nulls_last=True)
+    return rows.order_by(F("fit_rank"), cheapest, "weights_gib", "slug")
 
 
 def choices() -> Choices:

@@ -1,4 +1,4 @@
-"""One deployment as its page shows it: the chain from plan to conditions, and a line per workspace."""
+"""One deployment as its page shows it: the chain from plan to conditions, a line per workspace."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db.models import Q
@@ -24,7 +25,7 @@ from workspaces.selectors.deployments import (
     with_workspaces,
 )
 from workspaces.selectors.motion import Motion, motions
-from workspaces.selectors.plans import to_yaml
+from workspaces.selectors.plans import rail_url, to_yaml
 from workspaces.states import WORKSPACE
 
 PROMPT = "workspaces.prompt"
@@ -69,7 +70,7 @@ class WorkspaceRow:
     away: bool
 
 
-def deployment_for(principal: Principal, pk: object) -> Deployment | None:
+def deployment_for(principal: Principal, pk: UUID | str) -> Deployment | None:
     return with_workspaces(deployments_for(principal).filter(pk=pk)).first()
 
 
@@ -93,17 +94,21 @@ def rows_of(workspaces: Sequence[Workspace]) -> list[WorkspaceRow]:
 
 
 def workspace_row(workspace: Workspace) -> WorkspaceRow:
-    host = f"{workspace.service}.{workspace.namespace}.svc.cluster.local"
     away = workspace.state == "unknown" or workspace.cluster.state not in ("ready", "degraded")
     return WorkspaceRow(
         workspace=workspace,
         why=why(workspace),
         phases=phases(workspace),
         conditions=conditions(workspace),
-        address=f"http://{host}",
+        address=address_of(workspace),
         kubectl=kubectl_line(workspace),
         away=away,
     )
+
+
+def address_of(workspace: Workspace) -> str:
+    """Where a client in the same cluster finds it."""
+    return f"http://{workspace.service}.{workspace.namespace}.svc.cluster.local"
 
 
 def why(workspace: Workspace) -> str:
@@ -239,6 +244,16 @@ def newest_plan(deployment: Deployment) -> Plan | None:
     """The plan that was started last."""
     rows = Plan.objects.filter(deployment=deployment, state="used")
     return rows.defer("verdicts", "manifests").first()
+
+
+def next_revision_url(deployment: Deployment) -> str:
+    """The model's page with the newest revision's spec in the rail; empty without a revision."""
+    newest = Revision.objects.filter(deployment=deployment).order_by("-number").first()
+    if newest is None:
+        return ""
+    return rail_url(
+        model=newest.model_id, team=deployment.team.slug, name=deployment.name, spec=newest.spec
+    )
 
 
 def revisions_of(deployment: Deployment) -> list[Revision]:

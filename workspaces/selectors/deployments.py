@@ -87,7 +87,7 @@ def matching(rows: DeploymentQuerySet, filters: Mapping[str, str]) -> Deployment
         rows = rows.filter(team__slug=filters["team"])
     state = filters.get("state")
     if state == "attention":
-        return rows.filter(calm=0)
+        return rows.filter(Q(("calm", 0)))
     return rows.filter(state=state) if state in SHOWN else rows.exclude(state="retired")
 
 
@@ -96,7 +96,7 @@ def sorted_by(rows: DeploymentQuerySet, sort: str) -> QuerySet[Deployment]:
     name = sort.removeprefix("-")
     column = F(SORTS.get(name, "name"))
     ordered = column.desc(nulls_last=True) if sort.startswith("-") else column.asc(nulls_last=True)
-    return rows.order_by("calm", ordered, "name", "pk")
+    return rows.order_by(F("calm"), ordered, "name", "pk")
 
 
 def with_workspaces(rows: QuerySet[Deployment]) -> QuerySet[Deployment]:

@@ -13,13 +13,10 @@ from workspaces.engine.types import GIB, Estimate, Shape
 class SizedShape:
     """The estimate of one node shape, and the clusters that have it."""
 
-    title: str
+    title: str  # instance type
+    card: str  # "8 x 80 GiB NVIDIA H100"
     clusters: list[str]
     estimate: Estimate
-
-    @property
-    def differs(self) -> bool:
-        return self.estimate.nodes != self.estimate.corrected_nodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +48,7 @@ def shape_words(shape: Shape | None) -> str:
     """ "8 x 80 GiB": GPUs of a node and the memory of each as KAITO counts it."""
     if shape is None:
         return "unknown"
-    return f"{shape.gpus} × {shape.gpu_memory_bytes / GIB:g} GiB"
+    return f"{shape.gpus} x {shape.gpu_memory_bytes / GIB:g} GiB"
 
 
 def _order(row: FitRow) -> tuple[bool, float, str]:
@@ -67,10 +64,8 @@ def _shapes(rows: Sequence[FitRow]) -> list[SizedShape]:
             continue
         key = (row.shape, _version(row.estimate))
         if key not in found:
-            card = row.gpu_model.replace("-", " ") or "GPU"
-            name = row.instance_type or "existing nodes"
-            title = f"{name}: {shape_words(row.shape)} {card}"
-            found[key] = SizedShape(title, [], row.estimate)
+            card = f"{shape_words(row.shape)} {row.gpu_model.replace('-', ' ')}".strip()
+            found[key] = SizedShape(row.instance_type or "existing nodes", card, [], row.estimate)
         if row.cluster not in found[key].clusters:
             found[key].clusters.append(row.cluster)
     return list(found.values())

@@ -1,15 +1,18 @@
-"""A plan as people read it: verdicts in order, what changed against the one before, the manifests."""
+"""A plan as people read it: verdicts in order, what changed since the last one, the manifests."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
 from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
 
 import msgspec
 import yaml
+from django.urls import reverse
 
 from clusters.models import Check, Cluster
 from fleetportal.accounts.principal import Principal
@@ -38,7 +41,7 @@ class DryRunLine:
     why: str
 
 
-def plan_for(principal: Principal, pk: object) -> Plan | None:
+def plan_for(principal: Principal, pk: UUID | str) -> Plan | None:
     return (
         Plan.objects.visible_to(principal)
         .select_related("team", "model", "deployment", "previous", "created_by")
@@ -49,7 +52,7 @@ def plan_for(principal: Principal, pk: object) -> Plan | None:
 
 def verdicts_of(plan: Plan) -> list[Verdict]:
     """Selected ones in the order of stages, then spare, then rejected."""
-    verdicts = msgspec.convert(plan.verdicts, list[Verdict])
+    verdicts = [_verdict(raw) for raw in plan.verdicts]
     names = [v.cluster for v in verdicts]
     rows = Cluster.objects.filter(name__in=names).values_list("name", "environment")
     environments = dict(rows)
@@ -57,6 +60,12 @@ def verdicts_of(plan: Plan) -> list[Verdict]:
         verdicts,
         key=lambda v: (_ORDER[v.verdict], by_stage(environments.get(v.cluster, ""), v.cluster)),
     )
+
+
+def _verdict(raw: dict[str, Any]) -> Verdict:
+    """The stored verdict, its filters named in words."""
+    named = [{**one, "name": one["name"].replace("_", " ")} for one in raw["filters"]]
+    return msgspec.convert({**raw, "filters": named}, Verdict)
 
 
 def manifests_of(plan: Plan) -> list[tuple[str, str]]:
@@ -86,7 +95,8 @@ def changes(plan: Plan) -> Changes:
 def _verdict_pairs(before: Plan, after: Plan) -> Changes:
     old = {raw["cluster"]: _short(raw) for raw in before.verdicts}
     new = {raw["cluster"]: _short(raw) for raw in after.verdicts}
-    return [(name, old.get(name, "not there"), new.get(name, "gone")) for name in sorted({*old, *new})]
+    names = sorted({*old, *new})
+    return [(name, old.get(name, "not there"), new.get(name, "gone")) for name in names]
 
 
 def _short(raw: dict[str, Any]) -> str:
@@ -96,6 +106,26 @@ def _short(raw: dict[str, Any]) -> str:
     if raw["verdict"] == "rejected":
         return f"rejected: {raw['reason']}"
     return str(raw["verdict"])
+
+
+def rail_url(*, model: str, team: str, name: str, spec: Mapping[str, Any]) -> str:
+    """The model's page with the rail filled as this spec was asked."""
+    spread = spec["policy"].get("spread")
+    asked = {
+        "team": team,
+        "name": name,
+        "replicas": spec["replicas"],
+        "max_model_len": spec["max_model_len"] or "",
+        "spread": "environment" if spread is None else _spread(spread),
+        "strategy": spec["strategy"],
+        "runtime": spec["runtime"],
+    }
+    query = urlencode({key: value for key, value in asked.items() if value != ""})
+    return f"{reverse('model', args=[model])}?{query}"
+
+
+def _spread(constraints: Sequence[Mapping[str, Any]]) -> str:
+    return str(constraints[0]["topology_key"]) if constraints else "none"
 
 
 def ready_words(plan: Plan, verdicts: Sequence[Verdict]) -> str:

@@ -1,4 +1,4 @@
-"""What fits where now, for the catalog and a model's page. Reads only; nothing is promised by it."""
+"""What fits where now, for the catalog and a model's page. Reads only; it promises nothing."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from fleetportal.kit.htmx import is_htmx, page, redirect_to
 from fleetportal.rest.auth import principal_of
 from workspaces.models import Deployment
 from workspaces.selectors import deployment as selectors
-from workspaces.services.prompts import prompt_send
+from workspaces.services.questions import prompt_send
 from workspaces.states import WORKSPACE
 
 TEMPLATE = "workspaces/deployment.html"
@@ -64,6 +64,7 @@ def _deployment(request: HttpRequest, pk: UUID) -> Deployment:
 def _context(principal: Principal, deployment: Deployment, tab: str) -> dict[str, Any]:
     row = selectors.summary(deployment)
     workspaces = selectors.workspaces_of(deployment)
+    rows = selectors.rows_of(workspaces)
     check = selectors.prompt_check(deployment, principal)
     return {
         "deployment": deployment,
@@ -71,7 +72,8 @@ def _context(principal: Principal, deployment: Deployment, tab: str) -> dict[str
         "tab": tab,
         "tabs": [(name, name.capitalize()) for name in TABS],
         "chain": selectors.chain(row, workspaces, selectors.newest_plan(deployment)),
-        "rows": selectors.rows_of(workspaces),
+        "rows": rows,
+        "commands": [line for line in rows if line.workspace.state != "planned"],
         "WORKSPACE": WORKSPACE,
         "serving": [one.cluster.name for one in workspaces if one.serving],
         "prompt": check,
@@ -79,6 +81,7 @@ def _context(principal: Principal, deployment: Deployment, tab: str) -> dict[str
         "may_prompt": principal.may("deployment.prompt", deployment.team_id),
         "may_delete": principal.may("deployment.delete", deployment.team_id),
         "may_plan": principal.may("plan.create", deployment.team_id),
+        "next_revision_url": selectors.next_revision_url(deployment),
         **_tab(principal, deployment, tab, workspaces),
     }
 

@@ -17,6 +17,7 @@ from workspaces.selectors import deployments
 
 PAGE_SIZE = 50
 FILTERS = ("q", "team", "state")
+NO_PLAN = "00000000-0000-0000-0000-000000000000"
 
 
 @require_GET
@@ -27,8 +28,8 @@ def deployment_list(request: HttpRequest) -> HttpResponse:
     filters = {name: request.GET.get(name, "").replace("\x00", "") for name in FILTERS}
     sort = request.GET.get("sort", "name")
     rows = deployments.matching(deployments.deployments_for(principal), filters)
-    rows = deployments.with_workspaces(deployments.sorted_by(rows, sort))
-    found = Paginator(rows, PAGE_SIZE).get_page(request.GET.get("page", 1))
+    ordered = deployments.with_workspaces(deployments.sorted_by(rows, sort))
+    found = Paginator(ordered, PAGE_SIZE).get_page(request.GET.get("page", 1))
     lines = deployments.rows_of(list(found))
     context: dict[str, Any] = {
         "page": found,
@@ -48,7 +49,7 @@ def _first_step(request: HttpRequest) -> int:
     """Where a visitor of the demo stands: 1 deploy, 2 read the plan, 3 approve; 0: no strip."""
     if not settings.DEMO or not principal_of(request).may("plan.create"):
         return 0
-    asked = Plan.objects.filter(pk=request.session.get("first_plan")).first()
+    asked = Plan.objects.filter(pk=str(request.session.get("first_plan", NO_PLAN))).first()
     if asked is None:
         return 1
     return 3 if asked.state == "used" else 2

@@ -77,9 +77,7 @@ def _teams(principal: Principal) -> list[Any]:
 
 def _context(request: HttpRequest, model: CatalogModel, rail: Rail) -> dict[str, Any]:
     principal, team = principal_of(request), rail.team
-    rows = model_fit(
-        principal=principal, team=team, model=model, max_model_len=rail.max_model_len
-    )
+    rows = model_fit(principal=principal, team=team, model=model, max_model_len=rail.max_model_len)
     view = model_view(rows)
     return {
         "model": model,

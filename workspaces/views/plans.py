@@ -1,9 +1,8 @@
-"""A plan: why each cluster was or was not chosen, what would be applied, and the button to start."""
+"""A plan: why each cluster was chosen or not, what would be applied, and the button to start."""
 
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlencode
 from uuid import UUID
 
 from django.core.paginator import Paginator
@@ -11,15 +10,15 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
-from clusters.services.checks import check_request, check_wait
 from clusters.states import CHECK
-from fleetportal.accounts.principal import declares, require
-from fleetportal.kit.errors import Missing, Refused
+from fleetportal.accounts.principal import declares
+from fleetportal.kit.errors import Missing
 from fleetportal.kit.htmx import is_htmx, page, redirect_to
 from fleetportal.rest.auth import principal_of
 from workspaces.models import Plan
 from workspaces.selectors import plans
 from workspaces.services.plans import plan_again, plan_wait
+from workspaces.services.questions import dry_run_send
 from workspaces.states import PLAN
 
 VERDICTS_SHOWN = 200
@@ -56,16 +55,7 @@ def plan_repeat(request: HttpRequest, pk: UUID) -> HttpResponse:
 def plan_dry_run(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Ask every chosen cluster whether it would take the objects; nothing is changed there."""
     plan = _plan(request, pk)
-    principal = principal_of(request)
-    require(principal, "plan.create", plan)
-    if plan.state != "ready":
-        raise Refused("Only a plan that is ready can be tried.", remedy="Plan again.")
-    latest = plans.dry_run_of(plan)
-    if latest is None or latest.state not in CHECK.active:
-        latest = check_request(
-            kind=plans.DRY_RUN, principal=principal, team=plan.team, subject_id=plan.pk
-        )
-    check_wait(latest)
+    dry_run_send(principal=principal_of(request), plan=plan)
     return redirect_to(request, f"{reverse('plan', args=[plan.pk])}#dry-run")
 
 
@@ -92,26 +82,7 @@ def _context(request: HttpRequest, plan: Plan) -> dict[str, Any]:
         "dry_run_lines": plans.dry_run_lines(dry_run),
         "may_start": principal.may("deployment.create", plan.team_id),
         "may_plan": principal.may("plan.create", plan.team_id),
-        "edit_url": edit_url(plan),
+        "edit_url": plans.rail_url(
+            model=plan.model_id, team=plan.team.slug, name=plan.name, spec=plan.spec
+        ),
     }
-
-
-def edit_url(plan: Plan) -> str:
-    """The model's page with the rail filled as this plan was asked."""
-    spec = plan.spec
-    spread = spec["policy"].get("spread")
-    asked = {
-        "team": plan.team.slug,
-        "name": plan.name,
-        "replicas": spec["replicas"],
-        "max_model_len": spec["max_model_len"] or "",
-        "spread": "environment" if spread is None else _spread(spread),
-        "strategy": spec["strategy"],
-        "runtime": spec["runtime"],
-    }
-    query = urlencode({key: value for key, value in asked.items() if value != ""})
-    return f"{reverse('model', args=[plan.model_id])}?{query}"
-
-
-def _spread(constraints: list[dict[str, Any]]) -> str:
-    return str(constraints[0]["topology_key"]) if constraints else "none"

@@ -33,7 +33,7 @@ register.filter("duration", words.duration)
 register.filter("exact", words.exact)
 register.filter("short_digest", words.short_digest)
 
-TERM_COLOURS = 8
+TERM_COLOURS = 9
 CHIP_TONES = frozenset({*TONES, "accent"})
 
 
