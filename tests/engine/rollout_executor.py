@@ -19,6 +19,7 @@ from rollouts.engine.types import (
     ApprovalState,
     ApprovalView,
     Decision,
+    GateKind,
     GateState,
     Problem,
     ProblemKind,
@@ -284,6 +285,15 @@ def wishes(rows: Rows, what: str) -> None:
     else:
         fields: dict[str, Any] = {what.replace(" ", "_"): True}
         rows.rollout = replace(rows.rollout, **fields)
+
+
+def override_gates(rows: Rows) -> None:
+    """A person lets measured gates through that hold or have failed."""
+    for pk, gate in rows.gates.items():
+        judged = gate.kind in (GateKind.ANALYSIS, GateKind.BENCHMARK)
+        if judged and (gate.state, GateState.OVERRIDDEN) in moves.GATE_MOVES:
+            rows.journal.append(("gate", pk, gate.state.value, GateState.OVERRIDDEN.value))
+            rows.gates[pk] = replace(gate, state=GateState.OVERRIDDEN)
 
 
 def _retry(rows: Rows) -> None:

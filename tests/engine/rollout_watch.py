@@ -112,6 +112,7 @@ class Watch:
                 name
                 for name, site in self.rows.fleet.sites.items()
                 if site.stage == pk
+                and self.rows.targets[name].cluster.state != "retired"  # no longer ours
                 and any(not o.completed for role, o in site.objects.items() if role != "old")
             ]
             assert len(unverified) <= stage.spec.max_concurrency, f"I1: {unverified}"

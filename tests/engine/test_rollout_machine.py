@@ -29,7 +29,7 @@ from rollouts.engine.types import (
     Verdict,
 )
 from rollouts.engine.waiting import WaitKind
-from tests.engine.rollout_executor import Play, wishes
+from tests.engine.rollout_executor import Play, override_gates, wishes
 from tests.engine.rollout_watch import Watch
 from tests.engine.rollout_world import DIGEST, Fault, Late, Rows, Site
 
@@ -290,6 +290,12 @@ class RolloutMachine(RuleBasedStateMachine):
     @rule(looks=LOOKS)
     def somebody_retries(self, looks: int) -> None:
         wishes(self.rows, "retry")
+        self.drive(looks)
+
+    @precondition(lambda self: len(self.rows.journal) >= self.patience)
+    @rule(looks=LOOKS)
+    def somebody_overrides_a_gate(self, looks: int) -> None:
+        override_gates(self.rows)
         self.drive(looks)
 
     @precondition(lambda self: len(self.rows.journal) >= self.patience)

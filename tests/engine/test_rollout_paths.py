@@ -47,7 +47,7 @@ def play(plan: StrategySpec | None = None, *, old: bool = False) -> Play:
 def at_production(*, old: bool = False, plan: StrategySpec | None = None) -> Play:
     game = play(plan, old=old)
     game.later(60)
-    assert game.rows.stages["production"].state is StageState.WAITING
+    assert stage(game, "production") is StageState.WAITING
     return game
 
 
@@ -55,28 +55,44 @@ def verbs(game: Play, cluster: str) -> list[tuple[str, str]]:
     return [(r.verb, r.role) for r in game.rows.fleet.log if r.cluster == cluster]
 
 
+def rollout(game: Play) -> RolloutState:
+    return game.rows.rollout.state
+
+
+def stage(game: Play, name: str) -> StageState:
+    return game.rows.stages[name].state
+
+
+def target(game: Play, name: str) -> TargetState:
+    return game.rows.targets[name].state
+
+
+def approval(game: Play) -> ApprovalState:
+    return game.rows.approvals["a1"].state
+
+
 def states(game: Play) -> list[str]:
-    return [target.state.value for target in game.rows.targets.values()]
+    return [x.state.value for x in game.rows.targets.values()]
 
 
 def test_three_stages_with_an_approval_before_production_succeed() -> None:
     game = at_production()
-    assert game.rows.rollout.state is RolloutState.WAITING
+    assert rollout(game) is RolloutState.WAITING
     assert game.waits().kind is WaitKind.APPROVAL
     assert verbs(game, "p1") == []
     assert game.vote("approver", Decision.APPROVE) == ""
     game.later(120)
-    assert game.rows.rollout.state is RolloutState.SUCCEEDED
+    assert rollout(game) is RolloutState.SUCCEEDED
     assert states(game) == ["succeeded"] * 4
     assert verbs(game, "p1") == [("create", "new"), ("switch", "new")]
-    assert all(target.slot is None for target in game.rows.targets.values())
+    assert all(x.slot is None for x in game.rows.targets.values())
 
 
 def test_the_requester_cannot_approve() -> None:
     game = at_production()
     assert "someone else decides" in game.vote("engineer", Decision.APPROVE)
     game.later(120)
-    assert game.rows.stages["production"].state is StageState.WAITING
+    assert stage(game, "production") is StageState.WAITING
 
 
 def test_two_people_are_needed_where_the_quorum_is_two() -> None:
@@ -87,7 +103,7 @@ def test_two_people_are_needed_where_the_quorum_is_two() -> None:
     assert verbs(game, "p1") == []
     game.vote("second", Decision.APPROVE)
     game.later(120)
-    assert game.rows.rollout.state is RolloutState.SUCCEEDED
+    assert rollout(game) is RolloutState.SUCCEEDED
 
 
 def test_an_approver_who_lost_the_role_does_not_count_when_the_stage_opens() -> None:
@@ -96,19 +112,19 @@ def test_an_approver_who_lost_the_role_does_not_count_when_the_stage_opens() -> 
     game.run()
     game.vote("approver", Decision.APPROVE)
     game.run()
-    assert game.rows.approvals["a1"].state is ApprovalState.APPROVED
+    assert approval(game) is ApprovalState.APPROVED
     game.rows.roles["approver"] = set()
     wishes(game.rows, "resume")
     game.later(60)
     assert verbs(game, "p1") == []
-    assert game.rows.approvals["a1"].state is ApprovalState.WAITING
+    assert approval(game) is ApprovalState.WAITING
 
 
 def test_a_rejection_ends_the_rollout_and_leaves_the_earlier_stages_as_they_are() -> None:
     game = at_production()
     game.vote("approver", Decision.REJECT)
     game.run()
-    assert game.rows.rollout.state is RolloutState.REJECTED
+    assert rollout(game) is RolloutState.REJECTED
     assert any(isinstance(x, a.MoveRollout) and x.quarantine for x in game.done)
     assert states(game) == ["succeeded", "succeeded", "skipped", "skipped"]
     assert game.rows.fleet.sites["t1"].service == "new"
@@ -120,67 +136,67 @@ def test_a_rejection_with_the_wish_to_roll_back_takes_the_earlier_stages_back() 
     game.vote("approver", Decision.REJECT)
     wishes(game.rows, "rollback")
     game.later(120)
-    assert game.rows.rollout.state is RolloutState.ROLLED_BACK
+    assert rollout(game) is RolloutState.ROLLED_BACK
     assert game.rows.fleet.sites["t1"].service == "old"
 
 
 def test_an_expired_approval_waits_until_it_is_asked_for_again() -> None:
     game = at_production(plan=strategy(approval_ttl_seconds=300))
     game.later(600)
-    assert game.rows.approvals["a1"].state is ApprovalState.EXPIRED
+    assert approval(game) is ApprovalState.EXPIRED
     assert game.waits().kind is WaitKind.APPROVAL_EXPIRED
     game.rows.ask_again()
     game.run()
     game.vote("approver", Decision.APPROVE)
     game.later(120)
-    assert game.rows.rollout.state is RolloutState.SUCCEEDED
+    assert rollout(game) is RolloutState.SUCCEEDED
 
 
 def test_an_approval_after_the_soak_holds_the_stage_back() -> None:
     game = play(strategy(approval=ApprovalMode.AFTER))
     game.later(200)
-    assert game.rows.stages["production"].state is StageState.WAITING
+    assert stage(game, "production") is StageState.WAITING
     assert game.rows.fleet.sites["p2"].service == "new"
     game.vote("approver", Decision.APPROVE)
     game.later(10)
-    assert game.rows.rollout.state is RolloutState.SUCCEEDED
+    assert rollout(game) is RolloutState.SUCCEEDED
 
 
 def test_a_changed_plan_voids_the_approval_and_stops_the_rollout() -> None:
     game = at_production()
     wishes(game.rows, "edit the plan")
     game.later(60)
-    assert game.rows.approvals["a1"].state is ApprovalState.VOID
-    assert game.rows.rollout.state is RolloutState.FAILED
+    assert approval(game) is ApprovalState.VOID
+    assert rollout(game) is RolloutState.FAILED
     assert game.waits().kind is WaitKind.DECISION
     wishes(game.rows, "abort")
     game.run()
-    assert game.rows.rollout.state is RolloutState.ABORTED
+    assert rollout(game) is RolloutState.ABORTED
     assert verbs(game, "p1") == []
 
 
 def test_pause_lets_what_is_in_flight_finish_and_begins_nothing_new() -> None:
     game = play()
     game.run()
-    assert game.rows.targets["t1"].state is TargetState.STARTING
+    assert target(game, "t1") is TargetState.STARTING
     wishes(game.rows, "pause")
     game.later(120)
-    assert game.rows.rollout.state is RolloutState.PAUSED
-    assert game.rows.targets["t1"].state is TargetState.SUCCEEDED
+    assert rollout(game) is RolloutState.PAUSED
+    assert target(game, "t1") is TargetState.SUCCEEDED
     assert verbs(game, "s1") == []
     wishes(game.rows, "resume")
     game.later(60)
-    assert game.rows.targets["s1"].state is TargetState.SUCCEEDED
+    assert target(game, "s1") is TargetState.SUCCEEDED
 
 
 def test_abort_takes_away_what_does_not_serve_and_keeps_what_does() -> None:
     game = at_production(old=True)
     game.vote("approver", Decision.APPROVE)
     game.run()
-    assert game.rows.targets["p1"].state is TargetState.STARTING
+    assert target(game, "p1") is TargetState.STARTING
     wishes(game.rows, "abort")
     game.later(60)
-    assert game.rows.rollout.state is RolloutState.ABORTED
+    assert rollout(game) is RolloutState.ABORTED
     assert states(game) == ["succeeded", "succeeded", "rolled_back", "skipped"]
     assert verbs(game, "p1") == [("create", "new"), ("delete", "new")]
     assert verbs(game, "p2") == []
@@ -196,7 +212,7 @@ def test_max_concurrency_bounds_how_many_clusters_change_at_once() -> None:
     assert verbs(game, "p2") == []
     game.rows.fleet.sites["p1"].healthy = True
     game.later(60)
-    assert game.rows.targets["p2"].state is TargetState.SUCCEEDED
+    assert target(game, "p2") is TargetState.SUCCEEDED
 
 
 def test_r0_deletes_a_new_one_that_never_served() -> None:
@@ -204,7 +220,7 @@ def test_r0_deletes_a_new_one_that_never_served() -> None:
     game.run()
     wishes(game.rows, "rollback")
     game.later(60)
-    assert game.rows.rollout.state is RolloutState.ROLLED_BACK
+    assert rollout(game) is RolloutState.ROLLED_BACK
     assert verbs(game, "t1") == [("create", "new"), ("delete", "new")]
     assert verbs(game, "s1") == []
     assert states(game) == ["rolled_back", "skipped", "skipped", "skipped"]
@@ -216,7 +232,7 @@ def test_r1_switches_back_to_the_warm_old_one_in_reverse_stage_order() -> None:
     assert readiness(game.rows.snapshot().stages[0].targets[0]) is RollbackReadiness.WARM
     wishes(game.rows, "rollback")
     game.later(120)
-    assert game.rows.rollout.state is RolloutState.ROLLED_BACK
+    assert rollout(game) is RolloutState.ROLLED_BACK
     assert verbs(game, "t1")[2:] == [("switch", "old"), ("delete", "new")]
     order = [r.cluster for r in game.rows.fleet.log if (r.verb, r.role) == ("switch", "old")]
     assert order == ["s1", "t1"]
@@ -235,7 +251,7 @@ def test_r2_builds_the_old_spec_anew_where_the_old_one_is_gone() -> None:
         game.rows.targets[name] = replace(game.rows.targets[name], capacity=True)
     wishes(game.rows, "rollback")
     game.later(300)
-    assert game.rows.rollout.state is RolloutState.ROLLED_BACK
+    assert rollout(game) is RolloutState.ROLLED_BACK
     assert verbs(game, "t1")[-3:] == [
         ("create", "restored"),
         ("switch", "restored"),
@@ -247,7 +263,7 @@ def test_r2_without_known_capacity_is_blocked_and_keeps_serving() -> None:
     game = retired_before_production()
     wishes(game.rows, "rollback")
     game.later(300)
-    assert game.rows.rollout.state is RolloutState.ROLLBACK_BLOCKED
+    assert rollout(game) is RolloutState.ROLLBACK_BLOCKED
     assert game.rows.fleet.sites["t1"].service == "new"
     assert "new" in game.rows.fleet.sites["t1"].objects
 
@@ -257,7 +273,7 @@ def test_r2_on_some_clusters_only_is_a_partial_roll_back() -> None:
     game.rows.targets["s1"] = replace(game.rows.targets["s1"], capacity=True)
     wishes(game.rows, "rollback")
     game.later(300)
-    assert game.rows.rollout.state is RolloutState.ROLLED_BACK_PARTIALLY
+    assert rollout(game) is RolloutState.ROLLED_BACK_PARTIALLY
     assert [game.rows.stages[x].state.value for x in ("test", "staging")] == [
         "failed",
         "rolled_back",
@@ -274,7 +290,7 @@ def test_the_old_one_is_kept_then_drained_then_retired() -> None:
     game = at_production(old=True)
     game.vote("approver", Decision.APPROVE)
     game.later(120)
-    assert game.rows.rollout.state is RolloutState.WAITING
+    assert rollout(game) is RolloutState.WAITING
     assert game.waits().kind is WaitKind.OLD
     game.rows.fleet.sites["t1"].objects["old"].busy = 3
     game.later(1200)
@@ -282,7 +298,7 @@ def test_the_old_one_is_kept_then_drained_then_retired() -> None:
     assert "old" not in game.rows.fleet.sites["s1"].objects
     game.rows.fleet.sites["t1"].objects["old"].busy = 0
     game.later(60)
-    assert game.rows.rollout.state is RolloutState.SUCCEEDED
+    assert rollout(game) is RolloutState.SUCCEEDED
 
 
 def test_an_old_one_without_metrics_is_never_retired_unasked() -> None:
@@ -293,7 +309,7 @@ def test_an_old_one_without_metrics_is_never_retired_unasked() -> None:
     assert "old" in game.rows.fleet.sites["p1"].objects
     wishes(game.rows, "retire now")
     game.later(60)
-    assert game.rows.rollout.state is RolloutState.SUCCEEDED
+    assert rollout(game) is RolloutState.SUCCEEDED
 
 
 def stuck(on_deadline: OnDeadline) -> Play:
@@ -307,7 +323,7 @@ def stuck(on_deadline: OnDeadline) -> Play:
 def test_a_missed_deadline_stops_and_asks_and_a_retry_goes_on() -> None:
     game = stuck(OnDeadline.PAUSE)
     game.later(700, step=30)
-    assert game.rows.rollout.state is RolloutState.FAILED
+    assert rollout(game) is RolloutState.FAILED
     assert game.rows.targets["t1"].slot == 0, "a failed target keeps its slot"
     assert "Retry, abort or roll back" in game.waits().text
     game.rows.fleet.sites["t1"].healthy = True
@@ -315,14 +331,14 @@ def test_a_missed_deadline_stops_and_asks_and_a_retry_goes_on() -> None:
     wishes(game.rows, "retry")
     game.later(60)
     assert game.rows.targets["t1"].attempt == 2
-    assert game.rows.targets["t1"].state is TargetState.SUCCEEDED
-    assert game.rows.rollout.state is RolloutState.WAITING
+    assert target(game, "t1") is TargetState.SUCCEEDED
+    assert rollout(game) is RolloutState.WAITING
 
 
 def test_a_missed_deadline_rolls_back_where_the_strategy_says_so() -> None:
     game = stuck(OnDeadline.ROLLBACK)
     game.later(800, step=30)
-    assert game.rows.rollout.state is RolloutState.ROLLED_BACK
+    assert rollout(game) is RolloutState.ROLLED_BACK
     assert game.rows.fleet.sites["t1"].service == "old"
 
 
@@ -331,7 +347,7 @@ def test_silence_is_no_failure_even_beyond_the_deadline() -> None:
     game.run()
     game.rows.fleet.sites["t1"].observed = False
     game.later(3600, step=100)
-    assert game.rows.targets["t1"].state is TargetState.STARTING
+    assert target(game, "t1") is TargetState.STARTING
 
 
 def test_a_cluster_that_is_away_is_waited_for() -> None:
@@ -339,40 +355,40 @@ def test_a_cluster_that_is_away_is_waited_for() -> None:
     game.run()
     game.rows.fleet.sites["t1"].reachable = False
     game.later(7200, step=300)
-    assert game.rows.targets["t1"].state is TargetState.CLUSTER_AWAY
+    assert target(game, "t1") is TargetState.CLUSTER_AWAY
     assert game.waits().kind is WaitKind.CLUSTER
     game.rows.fleet.sites["t1"].reachable = True
     game.later(60)
-    assert game.rows.targets["t1"].state is TargetState.SUCCEEDED
+    assert target(game, "t1") is TargetState.SUCCEEDED
 
 
 def test_a_cluster_that_left_the_portal_is_skipped() -> None:
     game = at_production()
-    target = game.rows.targets["p1"]
-    game.rows.targets["p1"] = replace(target, cluster=replace(target.cluster, state="retired"))
+    found = game.rows.targets["p1"]
+    game.rows.targets["p1"] = replace(found, cluster=replace(found.cluster, state="retired"))
     game.vote("approver", Decision.APPROVE)
     game.later(120)
     assert states(game)[2:] == ["skipped", "succeeded"]
-    assert game.rows.rollout.state is RolloutState.SUCCEEDED
+    assert rollout(game) is RolloutState.SUCCEEDED
 
 
 def test_a_field_conflict_waits_for_a_person() -> None:
     game = play()
     game.rows.fleet.sites["t1"].conflicted = True
     game.later(30)
-    assert game.rows.targets["t1"].state is TargetState.CONFLICT
+    assert target(game, "t1") is TargetState.CONFLICT
     assert "belongs to kubectl" in game.waits().text
     game.rows.fleet.sites["t1"].conflicted = False
     wishes(game.rows, "retry")
     game.later(60)
-    assert game.rows.targets["t1"].state is TargetState.SUCCEEDED
+    assert target(game, "t1") is TargetState.SUCCEEDED
 
 
 def test_a_refused_preflight_changes_nothing_and_gives_the_slot_back() -> None:
     game = play()
     game.rows.fleet.sites["t1"].admits = False
     game.later(30)
-    assert game.rows.targets["t1"].state is TargetState.FAILED
+    assert target(game, "t1") is TargetState.FAILED
     assert game.rows.targets["t1"].slot is None
     assert game.rows.fleet.log == []
 
@@ -389,7 +405,7 @@ def test_an_empty_stage_is_skipped_and_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("verdict", "gate", "rollout"),
+    ("verdict", "gate", "end"),
     [
         (None, GateState.NO_DATA, RolloutState.WAITING),
         (Verdict.INCONCLUSIVE, GateState.INCONCLUSIVE, RolloutState.WAITING),
@@ -398,14 +414,14 @@ def test_an_empty_stage_is_skipped_and_says_so() -> None:
     ],
 )
 def test_an_analysis_passes_rolls_back_or_holds_and_no_data_only_holds(
-    verdict: Verdict | None, gate: GateState, rollout: RolloutState
+    verdict: Verdict | None, gate: GateState, end: RolloutState
 ) -> None:
     game = play(strategy(approval=ApprovalMode.NONE, analysis=True), old=True)
     pk = "production/analysis"
     age = None if verdict is None else 5.0
     game.rows.gates[pk] = replace(game.rows.gates[pk], verdict=verdict, verdict_age_seconds=age)
     game.later(1800, step=20)
-    assert (game.rows.gates[pk].state, game.rows.rollout.state) == (gate, rollout)
+    assert (game.rows.gates[pk].state, game.rows.rollout.state) == (gate, end)
 
 
 def test_a_failed_benchmark_stops_and_asks() -> None:
@@ -414,11 +430,11 @@ def test_a_failed_benchmark_stops_and_asks() -> None:
     failed = replace(game.rows.gates[pk], verdict=Verdict.FAILED, verdict_age_seconds=5.0)
     game.rows.gates[pk] = failed
     game.later(200)
-    assert game.rows.rollout.state is RolloutState.FAILED
+    assert rollout(game) is RolloutState.FAILED
     game.rows.gates[pk] = replace(game.rows.gates[pk], verdict=Verdict.PASSED)
     wishes(game.rows, "retry")
     game.later(30)
-    assert game.rows.rollout.state is RolloutState.SUCCEEDED
+    assert rollout(game) is RolloutState.SUCCEEDED
 
 
 def test_a_closed_window_holds_the_stage_until_it_opens() -> None:
@@ -430,27 +446,27 @@ def test_a_closed_window_holds_the_stage_until_it_opens() -> None:
     assert game.waits().kind is WaitKind.WINDOW
     game.rows.gates[pk] = replace(game.rows.gates[pk], verdict=Verdict.PASSED)
     game.later(120)
-    assert game.rows.rollout.state is RolloutState.SUCCEEDED
+    assert rollout(game) is RolloutState.SUCCEEDED
 
 
 def test_a_break_in_readiness_starts_the_soak_again() -> None:
     game = play(strategy(approval=ApprovalMode.NONE, soak_seconds=100))
     game.later(60)
-    assert game.rows.stages["production"].state is StageState.SOAKING
+    assert stage(game, "production") is StageState.SOAKING
     game.rows.fleet.sites["p1"].healthy = False
     game.later(60)
     game.rows.fleet.sites["p1"].healthy = True
     game.later(60)
-    assert game.rows.stages["production"].state is StageState.SOAKING
+    assert stage(game, "production") is StageState.SOAKING
     game.later(60)
-    assert game.rows.rollout.state is RolloutState.SUCCEEDED
+    assert rollout(game) is RolloutState.SUCCEEDED
 
 
 def test_a_frozen_cluster_is_not_begun_and_the_others_are() -> None:
     game = play(strategy(approval=ApprovalMode.NONE))
-    target = game.rows.targets["p1"]
-    frozen = replace(target.cluster, frozen="p1 is cordoned: KAITO upgrade")
-    game.rows.targets["p1"] = replace(target, cluster=frozen)
+    found = game.rows.targets["p1"]
+    frozen = replace(found.cluster, frozen="p1 is cordoned: KAITO upgrade")
+    game.rows.targets["p1"] = replace(found, cluster=frozen)
     game.later(300)
     assert states(game)[2:] == ["queued", "succeeded"]
     assert "cordoned" in game.waits().text
@@ -460,7 +476,7 @@ def test_a_held_deployment_starts_nothing() -> None:
     game = play()
     wishes(game.rows, "hold")
     game.later(60)
-    assert game.rows.rollout.state is RolloutState.PENDING
+    assert rollout(game) is RolloutState.PENDING
     assert game.waits().kind is WaitKind.HELD
 
 
@@ -469,7 +485,7 @@ def test_a_run_ended_by_the_hub_is_final() -> None:
     game.run()
     game.rows.rollout = replace(game.rows.rollout, ended_outside="another update run")
     game.later(60)
-    assert game.rows.rollout.state is RolloutState.ABORTED_OUTSIDE
+    assert rollout(game) is RolloutState.ABORTED_OUTSIDE
 
 
 def test_an_undo_waits_until_a_lost_request_can_no_longer_arrive() -> None:
@@ -486,4 +502,4 @@ def test_an_undo_waits_until_a_lost_request_can_no_longer_arrive() -> None:
     assert game.rows.fleet.sites["t1"].service == "new"
     game.later(60)
     assert game.rows.fleet.sites["t1"].service == "old"
-    assert game.rows.rollout.state is RolloutState.ROLLED_BACK
+    assert rollout(game) is RolloutState.ROLLED_BACK
