@@ -17,13 +17,14 @@ from fleetportal.journal.services import event_record
 from fleetportal.kit.doorbell import ring
 from fleetportal.kit.errors import FieldProblem, Forbidden, Invalid, PortalError, Refused
 from rollouts.engine.types import Decision
-from rollouts.engine.votes import PrincipalFacts, can_decide
+from rollouts.engine.votes import can_decide
 from rollouts.models import Approval, Rollout, Target, Vote
-from rollouts.services.snapshot import approval_view, vote_views
+from rollouts.selectors.approvals import PREFLIGHT as PREFLIGHT
+from rollouts.selectors.facts import approval_view, person_of
+from rollouts.services.snapshot import vote_views
 from rollouts.services.start import TASK
 from workspaces.services.delivery import preflight
 
-PREFLIGHT = "rollouts.preflight"
 LONGEST_COMMENT = 2000
 
 
@@ -52,12 +53,25 @@ def vote_cast(
 def decidable(principal: Principal, approval: Approval, now: datetime) -> tuple[bool, str]:
     """Whether this person may decide, and the sentence why not."""
     return can_decide(
-        _person(principal, approval), approval_view(approval, vote_views(approval)), now
+        person_of(principal, approval), approval_view(approval, vote_views(approval)), now
+    )
+
+
+def may_preflight(principal: Principal, approval: Approval) -> bool:
+    """Those who decide, and those who would mend what stands in the way."""
+    return any(
+        principal.may(verb, approval.team_id) for verb in ("approval.vote", "rollout.control")
     )
 
 
 def preflight_request(*, principal: Principal | None, approval: Approval) -> Check:
-    """Ask whether every target of the stage could take its workspace now."""
+    """Ask whether every target of the stage could take its workspace now. `principal` None: the
+    portal asks. Raises Forbidden.
+    """
+    if principal is not None:
+        require(principal, "view", approval)
+        if not may_preflight(principal, approval):
+            raise Forbidden("Checking needs the role approver, engineer or operator.")
     return check_request(
         kind=PREFLIGHT, principal=principal, team=approval.team, subject_id=approval.pk
     )
@@ -108,7 +122,7 @@ def _preflight_now(principal: Principal, approval: Approval) -> None:
 def _judge(principal: Principal, approval: Approval, digest: str) -> None:
     now = timezone.now()
     view = approval_view(approval, vote_views(approval))
-    allowed, why_not = can_decide(_person(principal, approval), view, now, digest)
+    allowed, why_not = can_decide(person_of(principal, approval), view, now, digest)
     if allowed:
         return
     if approval.state != "waiting":
@@ -160,12 +174,3 @@ def _decision(decision: str, comment: str) -> Decision:
     if decision == Decision.REJECT and not comment.strip():
         raise Invalid(FieldProblem("comment", "is empty", "Say why you reject it."))
     return Decision(decision)
-
-
-def _person(principal: Principal, approval: Approval) -> PrincipalFacts:
-    roles = principal.team_roles.get(approval.team_id, frozenset())
-    return PrincipalFacts(
-        id=principal.user.username,
-        roles=frozenset(role.value for role in roles),
-        active=principal.user.is_active,
-    )

@@ -15,8 +15,10 @@ from rollouts.engine import actions as a
 from rollouts.engine import types as t
 from rollouts.engine.votes import tally
 from rollouts.models import Approval, Stage, Target
+from rollouts.selectors.facts import approval_view
+from rollouts.services.approvals import preflight_request
 from rollouts.services.fence import fenced
-from rollouts.services.snapshot import Loaded, approval_view, vote_views
+from rollouts.services.snapshot import Loaded, vote_views
 from rollouts.states import APPROVAL, GATE, ROLLOUT, STAGE, TARGET
 from workspaces.services.removal import leftovers_retire
 
@@ -129,6 +131,7 @@ def _(action: a.OpenApproval, loaded: Loaded) -> None:
             expires_at=action.expires_at,
         )
         event_record(action="approval.requested", obj=approval, after={"digest": action.digest})
+        preflight_request(principal=None, approval=approval)
 
 
 @perform.register

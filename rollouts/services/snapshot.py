@@ -7,14 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-import msgspec
-
-from clusters.models import Cluster
 from fleetportal.accounts.models import Membership
 from rollouts.engine import types as t
 from rollouts.engine.stages import AssignedStage, ChosenCluster, gates_for, rollout_digest
 from rollouts.models import Approval, Gate, Rollout, Stage, Target, Vote
-from workspaces.models import Workspace
+from rollouts.selectors.facts import approval_view, strategy_of, target_view
 
 
 @dataclass(frozen=True)
@@ -63,80 +60,6 @@ def load(rollout: Rollout, now: datetime) -> Loaded:
         gates={str(gate.pk): gate for gate in gates},
         targets={str(target.pk): target for target in targets},
         approvals={str(approval.pk): approval for approval in approvals},
-    )
-
-
-def strategy_of(rollout: Rollout) -> t.StrategySpec:
-    return msgspec.convert(rollout.strategy, t.StrategySpec)
-
-
-def workspace_view(workspace: Workspace | None, now: datetime) -> t.WorkspaceView | None:
-    """None where the row was never applied."""
-    if workspace is None or workspace.state == "planned":
-        return None
-    seen = workspace.observed
-    at = workspace.observed_at
-    return t.WorkspaceView(
-        id=str(workspace.pk),
-        state=workspace.state,
-        observed_age_seconds=None if at is None else max(0.0, (now - at).total_seconds()),
-        ready_replicas=workspace.ready_replicas,
-        replicas=seen.get("replicas"),
-        uid_matches=seen.get("uid_matches"),
-        generation_matches=seen.get("generation_matches"),
-        fields_match=seen.get("fields_match"),
-        deleting=bool(seen.get("deleting")),
-        since=workspace.state_since,
-        running_requests=workspace.running_requests,
-        waiting_requests=workspace.waiting_requests,
-        message=workspace.message,
-    )
-
-
-def target_view(target: Target, now: datetime) -> t.TargetView:
-    kind = target.problem_kind
-    return t.TargetView(
-        id=str(target.pk),
-        cluster=cluster_view(target.cluster),
-        state=t.TargetState(target.state),
-        phase=t.TargetPhase(target.phase),
-        slot=target.slot,
-        attempt=target.attempt,
-        not_before=target.not_before,
-        deadline=target.deadline,
-        in_flight_until=target.in_flight_until,
-        checked=target.checked,
-        mutated=target.mutated,
-        applied=target.applied,
-        verified=target.verified,
-        serving=t.Serving(target.serving),
-        old_retired=target.old_retired,
-        retry=target.retry,
-        undo_blocked=target.undo_blocked,
-        restore_verified=target.restore_verified,
-        capacity=target.capacity,
-        problem=t.Problem(t.ProblemKind(kind), target.message) if kind else None,
-        new=workspace_view(target.new, now),
-        old=workspace_view(target.old, now),
-        restored=workspace_view(target.restored, now),
-    )
-
-
-def cluster_view(cluster: Cluster) -> t.ClusterView:
-    frozen = f"{cluster.name} is cordoned: {cluster.cordon_reason}" if cluster.cordoned else ""
-    return t.ClusterView(uid=cluster.uid, name=cluster.name, state=cluster.state, frozen=frozen)
-
-
-def approval_view(approval: Approval, votes: Iterable[t.VoteView]) -> t.ApprovalView:
-    return t.ApprovalView(
-        id=str(approval.pk),
-        state=t.ApprovalState(approval.state),
-        digest=approval.digest,
-        requester=approval.requester.username,
-        quorum=approval.quorum,
-        roles=tuple(approval.roles),
-        expires_at=approval.expires_at,
-        votes=tuple(votes),
     )
 
 

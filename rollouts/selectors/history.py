@@ -1,0 +1,46 @@
+"""What the journal says of one rollout: its tab History, and how it ended."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from fleetportal.accounts.principal import Principal
+from fleetportal.journal.models import Event
+from fleetportal.journal.selectors import events_for
+from rollouts.models import Rollout
+
+SHOWN = 200
+AFTERMATH = timedelta(minutes=1)  # what belongs to the end is written shortly after it
+
+
+def events_of(principal: Principal, rollout: Rollout) -> list[dict[str, Any]]:
+    """The deployment's events while this rollout ran, as components/timeline.html takes them."""
+    rows = events_for(principal).filter(
+        scope=rollout.journal_scope, at__gte=rollout.created_at - AFTERMATH
+    )
+    if rollout.ended_at:
+        rows = rows.filter(at__lte=rollout.ended_at + AFTERMATH)
+    return [_line(event) for event in rows[:SHOWN]]
+
+
+def ended_because(rollout: Rollout) -> str:
+    """The reason written with the last change of state."""
+    rows = Event.objects.filter(object_type="rollout", object_id=str(rollout.pk))
+    last = rows.filter(after__state=rollout.state).only("reason").first()
+    return last.reason if last else ""
+
+
+def _line(event: Event) -> dict[str, Any]:
+    verb = event.action.rpartition(".")[2].replace("_", " ")
+    return {
+        "at": event.at,
+        "actor": event.actor_name,
+        "action": f"{event.object_type} {event.object_name}: {verb}",
+        "reason": event.reason,
+        "changes": [
+            (key, event.before.get(key, ""), value)
+            for key, value in event.after.items()
+            if key != "state" and event.before.get(key) != value
+        ],
+    }
