@@ -10,44 +10,27 @@ import asyncio
 import random
 import uuid
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from fleetsim import lifecycle, rules, writes
 from fleetsim.access import PORTAL_RULES, Rule, User
 from fleetsim.clock import Clock
 from fleetsim.errors import ApiError
+from fleetsim.hooks import Admission, LogHandler, Operation, ProxyHandler, Response
 from fleetsim.kinds import BUILTIN, Kind, kinds_of_crd
 from fleetsim.owners import Owners
 from fleetsim.selectors import label_matcher
-from fleetsim.table import Change, Obj, Table, record_of
+from fleetsim.table import Change, Obj, Table
 from fleetsim.writes import Write
 
-Operation = Literal["CREATE", "UPDATE", "DELETE"]
-Admission = Callable[["ClusterStore", Operation, Obj | None, Obj | None, str], None]
 Watched = tuple[str, str, Obj]
 FIRST_RV = 1000
 PORTAL_NAMESPACE = "fleetportal-system"
 SYSTEM_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
-    """What a pod answers to a proxied request."""
-
-    status: int = 200
-    body: bytes = b""
-    content_type: str = "application/json"
-
-
-ProxyHandler = Callable[["ClusterStore", Obj, int, str, str, dict[str, str], bytes], Response]
-LogHandler = Callable[["ClusterStore", Obj, str, bool, int | None], str]
-
-
 class Fleet:
-    """All clusters of one process. `speed` divides durations; `seed` makes names, uids and choices
-    repeatable.
-    """
+    """All clusters of one process. `speed` divides durations; `seed` makes choices repeatable."""
 
     def __init__(self, seed: int = 1, speed: float = 1.0) -> None:
         self.seed = seed
@@ -55,8 +38,7 @@ class Fleet:
         self.clock = Clock()
         self.clusters: dict[str, ClusterStore] = {}
         self.graceful_pods = False
-        """True once an actor plays the kubelet: a bound pod then waits for `delete(..., grace=0)`.
-        """
+        """True once an actor plays the kubelet: a bound pod then waits for `delete(grace=0)`."""
         self.proxy_handler: ProxyHandler | None = None
         self.log_handler: LogHandler | None = None
         self._subscribers: list[tuple[frozenset[str], asyncio.Queue[Watched]]] = []
@@ -301,11 +283,7 @@ class ClusterStore:
             if replay:
                 for obj in self.list(name):
                     queue.put_nowait(("ADDED", obj))
-            table.listeners.append(
-                lambda change, kind=table.kind: queue.put_nowait(
-                    (change.type, change.new.load(kind))
-                )  # type: ignore[misc]
-            )
+            table.listeners.append(_feed(queue, table.kind))
         return queue
 
     def _kind_of(self, obj: Obj) -> Kind:
@@ -316,7 +294,9 @@ class ClusterStore:
         return kind
 
 
-__all__ = [
-    "Admission", "ApiError", "Clock", "ClusterStore", "Fleet", "LogHandler", "Obj", "Operation",
-    "ProxyHandler", "Response", "record_of",
-]  # fmt: skip
+def _feed(queue: asyncio.Queue[tuple[str, Obj]], kind: Kind) -> Callable[[Change], None]:
+    return lambda change: queue.put_nowait((change.type, change.new.load(kind)))
+
+
+__all__ = ["Admission", "ApiError", "Clock", "ClusterStore", "Fleet", "LogHandler", "Obj",
+           "Operation", "ProxyHandler", "Response"]  # fmt: skip
