@@ -22,6 +22,9 @@ _NO_DATA = {
     "throughput": "the fleet has not measured this model here",
     "spread": "the policy does not spread",
 }
+_UNCOUNTED = {
+    name: ScoreTerm(name, 0.0, None, 0.0, f"Not counted: {why}.") for name, why in _NO_DATA.items()
+}
 
 
 def portal_terms(ev: Evaluation, number: int, topology: int | None) -> tuple[ScoreTerm, ...]:
@@ -35,7 +38,7 @@ def portal_terms(ev: Evaluation, number: int, topology: int | None) -> tuple[Sco
 def _early(ev: Evaluation, number: int, name: str) -> ScoreTerm:
     value = float(ev.board.values[name][number])
     if np.isnan(value):
-        return ScoreTerm(name, 0.0, None, 0.0, f"Not counted: {_NO_DATA[name]}.")
+        return _UNCOUNTED[name]
     points = int(ev.board.points[name][number]) / 100
     return ScoreTerm(
         name, ev.board.weights[name], round(value, 4), points, _words(ev, number, name)
@@ -45,7 +48,7 @@ def _early(ev: Evaluation, number: int, name: str) -> ScoreTerm:
 def _spread(ev: Evaluation, topology: int | None) -> ScoreTerm:
     policy = ev.demand.policy
     if not policy.spread or policy.placement_type != "PickN":
-        return ScoreTerm("spread", 0.0, None, 0.0, f"Not counted: {_NO_DATA['spread']}.")
+        return _UNCOUNTED["spread"]
     kept, keys = topology or 0, ", ".join(c.topology_key for c in policy.spread)
     value = kept / len(policy.spread)
     words = f"Keeps {kept} of {count(len(policy.spread), 'spread constraint')} ({keys})."

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from workspaces.engine import explain, pool_filters
 from workspaces.engine.choice import Choice, spread_points
 from workspaces.engine.evaluation import Evaluation
-from workspaces.engine.filters import AFTER_POOLS, BEFORE_POOLS, CLUSTER_FILTERS
-from workspaces.engine.scores import TERMS
+from workspaces.engine.filters import BEFORE_POOLS, CLUSTER_FILTERS, Finding
 from workspaces.engine.terms import kubefleet_terms, portal_terms
 from workspaces.engine.types import Estimate, FilterResult, ScoreTerm, Verdict
 
@@ -32,6 +32,12 @@ class LazyVerdict(Verdict):
         value = self._make(name)
         object.__setattr__(self, name, value)
         return value
+
+
+@lru_cache(maxsize=4096)
+def _result(name: str, answer: Finding) -> FilterResult:
+    """Most clusters give the same answers: a thousand verdicts share one result."""
+    return FilterResult(name, *answer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +89,7 @@ class Writer:
         """Every filter's result, in the fixed order."""
         ev = self.ev
         own = [
-            FilterResult(name, *answer)
+            _result(name, answer)
             for (name, _), answer in zip(CLUSTER_FILTERS, ev.answers[number], strict=True)
         ]
         row, split = ev.row(number), len(BEFORE_POOLS)
@@ -94,7 +100,6 @@ class Writer:
             pools = pool_filters.results(
                 pool_filters.view(ev.table, ev.rows, row, ev.demand), known=known
             )
-        assert len(own) == split + len(AFTER_POOLS)  # noqa: S101
         return (*own[:split], *pools, *own[split:])
 
     def topology_of(self, number: int) -> int | None:
@@ -162,6 +167,3 @@ class Writer:
         domain = self.ev.domains[number]
         rival = next((n for n in picks if self.ev.domains[n] == domain), picks[-1])
         return (self.ev.cluster(rival).name, self.ev.price(rival), self.total(rival) / 100)
-
-
-__all__ = ["TERMS", "LazyVerdict", "Writer"]
