@@ -36,6 +36,7 @@ def policy(get_response: Next) -> Next:
         response = get_response(request)
         styles = " 'unsafe-inline'" if getattr(response, "charts", False) else ""
         response.headers.setdefault("Content-Security-Policy", POLICY.format(styles=styles))
+        response.headers.setdefault("X-Frame-Options", "DENY")
         response.headers.setdefault(
             "Permissions-Policy", "camera=(), microphone=(), geolocation=()"
         )
