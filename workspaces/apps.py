@@ -14,7 +14,7 @@ class WorkspacesConfig(AppConfig):
         from fleetportal.kit.doorbell import ring
         from fleetportal.pulse import ticker
         from workspaces.models import Plan, Workspace
-        from workspaces.services import answers, observation, plans, removal
+        from workspaces.services import answers, observation, plans, removal, startup
 
         ticker.register(
             plans.TASK,
@@ -25,6 +25,11 @@ class WorkspacesConfig(AppConfig):
             removal.TASK,
             lambda now, limit: Workspace.objects.retiring(now).values_list("pk", flat=True)[:limit],
             removal.workspace_retire_step,
+        )
+        ticker.register(
+            startup.TASK,
+            lambda now, limit: Workspace.objects.loading(now).values_list("pk", flat=True)[:limit],
+            startup.startup_look,
         )
         clusters_observation.changed.append(lambda pk: ring(observation.TASK, pk))
         registration.in_use.append(removal.why_in_use)

@@ -52,6 +52,10 @@ class WorkspaceQuerySet(models.QuerySet["Workspace"]):
         """Those that are or may be on a cluster."""
         return self.exclude(state__in=["planned", "retired"])
 
+    def loading(self, now: datetime) -> WorkspaceQuerySet:
+        """Those whose pods may say more about their start than KAITO does."""
+        return self.filter(_free(now), state="loading_weights")
+
     def retiring(self, now: datetime) -> WorkspaceQuerySet:
         """Those whose removal has a next step to take."""
         return self.filter(_free(now), state="retiring")

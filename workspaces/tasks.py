@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from workspaces.services import answers, observation, plans, removal
+from workspaces.services import answers, observation, plans, removal, startup
 
 
 @shared_task(name=plans.TASK)
@@ -20,6 +20,11 @@ def retire(pk: str) -> None:
 @shared_task(name=observation.TASK)
 def observe(pk: str) -> None:
     observation.workspaces_observe(pk)
+
+
+@shared_task(name=startup.TASK)
+def start(pk: str) -> None:
+    startup.startup_look(pk)
 
 
 @shared_task(name=answers.DRY_RUN)

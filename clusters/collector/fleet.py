@@ -120,7 +120,9 @@ class Fleet:
             watched = self._watched.pop(pk)
             if watched.task.done() and not watched.task.cancelled():
                 name = watched.row.name
-                log.error("member.ended", extra={"cluster": name}, exc_info=watched.task.exception())
+                log.error(
+                    "member.ended", extra={"cluster": name}, exc_info=watched.task.exception()
+                )
             watched.task.cancel()
 
     async def _report(self, pk: str, contact: Contact, reason: str) -> None:

@@ -26,6 +26,8 @@ from fleetportal.kit.states import move
 # Apps above hear that something of interest changed on a cluster (they ring for themselves).
 changed: list[Callable[[str], None]] = []
 
+OWNER_OF_CHILDREN = "inferenceset.kaito.sh/created-by"
+OWNER_OF_PODS = "kaito.sh/workspace"  # a child's name; pods of sets carry the set's label too
 UNKNOWN_QUOTA_SLOTS = 1_000_000  # claims on a pool whose quota nobody declared
 
 
@@ -207,8 +209,7 @@ def _object(
         name=meta.get("name", ""),
         uid=meta.get("uid", ""),
         resource_version=meta.get("resourceVersion", ""),
-        owner=labels.get("inferenceset.kaito.sh/created-by")
-        or (labels.get("kaito.sh/workspace", "") if kind == "Pod" else ""),
+        owner=labels.get(OWNER_OF_PODS if kind == "Pod" else OWNER_OF_CHILDREN, ""),
         ours=labels.get("fleetportal.io/install") == install,
         body=body,
         seen_at=now,

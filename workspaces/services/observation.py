@@ -84,6 +84,10 @@ def _judged(workspace: Workspace, found: Observation) -> Observation:
     """A workspace that was up and is starting again is not ready; one just applied may lag."""
     if found.reason == "NotFound" and workspace.state in ("applying", "getting_nodes"):
         return replace(found, state="getting_nodes", message="The cluster has not shown it yet.")
+    if workspace.state == "benchmarking" and found.state == "loading_weights":
+        return replace(
+            found, state="benchmarking"
+        )  # startup.py has seen that the weights are there
     if workspace.phases.get("ready") and found.state in PHASES[:-1]:
         return replace(found, state="not_ready")
     return found

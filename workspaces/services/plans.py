@@ -304,7 +304,11 @@ def _validate(name: str, spec: Mapping[str, Any], model: CatalogModel) -> None:
         remedy = f"Use {' or '.join(runtimes)}."
         problems.append(FieldProblem("runtime", f"{model.name} does not run on it", remedy))
     try:
-        policy_of(spec)
+        policy = policy_of(spec)
+        least = policy.number_of_clusters or len(policy.cluster_names)
+        if spec["replicas"] < least:
+            remedy = f"{least} clusters need at least {least}: one replica each."
+            problems.append(FieldProblem("replicas", "are fewer than the clusters asked", remedy))
     except PolicyError as error:
         problems.append(FieldProblem(f"policy.{error.field}", error.message, error.remedy))
     if problems:

@@ -1,0 +1,73 @@
+"""Between image and readiness KAITO reports one reason; only pod events tell weights from benchmark.
+
+Asked by a worker while a workspace loads, never by a page. What is found is a phase for people;
+readiness stays KAITO's word.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.utils import timezone
+
+from clusters.gateway import Gateway, kinds
+from clusters.models import ObservedObject
+from clusters.services.connections import gateway_of
+from fleetportal.kit.errors import PortalError
+from fleetportal.kit.states import move
+from fleetportal.pulse import leases
+from workspaces.models import Workspace
+from workspaces.states import WORKSPACE
+
+TASK = "workspaces.startup"
+LEASE = 20.0
+LOOK_AGAIN = timedelta(seconds=2)
+BENCHMARK = "benchmark in progress"
+
+
+def startup_look(pk: str) -> None:
+    """One look at the pods' events. Safe to repeat; a cluster that does not answer costs nothing."""
+    workspace = (
+        Workspace.objects.select_related("cluster").filter(pk=pk, state="loading_weights").first()
+    )
+    if workspace is None or not leases.claim(workspace, seconds=LEASE):
+        return
+    try:
+        benchmarking = _benchmarks(workspace, gateway_of(workspace.cluster))
+    except PortalError:
+        benchmarking = False
+    if benchmarking:
+        _say(workspace)
+    leases.release(workspace, not_before=timezone.now() + LOOK_AGAIN)
+
+
+def _benchmarks(workspace: Workspace, gateway: Gateway) -> bool:
+    """Whether every pod has its weights and measures itself."""
+    pods = ObservedObject.objects.filter(
+        cluster=workspace.cluster,
+        kind="Pod",
+        namespace=workspace.namespace,
+        owner__startswith=workspace.name,
+        deleted_at=None,
+    ).values_list("name", flat=True)
+    return bool(pods) and all(_measures(workspace, gateway, name) for name in pods)
+
+
+def _measures(workspace: Workspace, gateway: Gateway, pod: str) -> bool:
+    events, _ = gateway.list_raw(
+        kinds.EVENT, workspace.namespace, field_selector=f"involvedObject.name={pod}"
+    )
+    return any(BENCHMARK in str(event.get("message", "")) for event in events)
+
+
+def _say(workspace: Workspace) -> None:
+    now = timezone.now()
+    move(
+        workspace,
+        "benchmarking",
+        machine=WORKSPACE,
+        action="observed",
+        expect={"lease_token": workspace.lease_token},
+        state_since=now,
+        also={"phases": {**workspace.phases, "benchmarking": now.isoformat()}},
+    )
