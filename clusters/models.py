@@ -96,7 +96,7 @@ class ClusterGrant(models.Model):
 
 
 class Quota(models.Model):
-    """What an operator says may be provisioned: the API of a cluster cannot tell (declared quota)."""
+    """What an operator declares may be provisioned; no API of a cluster can tell."""
 
     cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="quotas")
     instance_type = models.CharField(max_length=80)

@@ -1,4 +1,4 @@
-"""The catalog, what teams deploy from it, where it was planned to go, and what it is on each cluster."""
+"""The catalog, what teams deploy from it, where plans put it, and what it is on each cluster."""
 
 from __future__ import annotations
 

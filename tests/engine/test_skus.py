@@ -12,7 +12,7 @@ from clusters.engine.skus import SKUS, find
 from clusters.engine.types import PoolFacts, PoolKind
 from clusters.pricing import load_prices
 from workspaces.engine.skus import reported_gib, shape_for, shape_of_pool
-from workspaces.engine.types import GIB
+from workspaces.engine.types import GIB, Shape
 
 
 def test_all_three_tables_are_there_without_repeats() -> None:
@@ -40,8 +40,7 @@ def test_a_row_is_found_in_any_letter_case(
     assert sku is not None
     assert (sku.gpus, sku.gib_per_gpu, sku.gpu_model) == (gpus, gib, gpu)
     assert (sku.nvme, sku.compute_capability) == (nvme, capability)
-    assert shape_for(name) == sku.shape
-    assert sku.shape.gpu_memory_bytes == gib * GIB
+    assert shape_for(name) == Shape(gpus, gib * GIB, gpu, sku.instance_type)
 
 
 def test_only_nvidia_cards_have_a_compute_capability_of_8_or_more() -> None:

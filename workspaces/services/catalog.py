@@ -10,7 +10,7 @@ from workspaces.models import CatalogModel
 
 
 def catalog_sync() -> int:
-    """Write every shipped entry; entries that are no longer shipped are switched off. Their count."""
+    """Write every shipped entry, switch off those no longer shipped. How many are shipped."""
     entries = load()
     CatalogModel.objects.bulk_create(
         [_row(entry) for entry in entries],

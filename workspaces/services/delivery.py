@@ -40,7 +40,7 @@ def field_manager() -> str:
 
 
 def preflight(workspace: Workspace) -> None:
-    """Whether the cluster can take the workspace now. Changes nothing. Raises Refused, Temporary."""
+    """Whether the cluster can take the workspace now; changes nothing. Raises when it cannot."""
     cluster = workspace.cluster
     cluster.refresh_from_db(fields=["state", "cordoned", "cordon_reason", "uid"])
     if cluster.cordoned and workspace.state == "planned":

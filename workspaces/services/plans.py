@@ -246,7 +246,7 @@ def _manifests(plan: Plan, decision: Decision, fleet: list[ClusterFacts], number
 
 
 def _attempt(plan: Plan, number: int) -> int:
-    """Counts deployments of the same name that are gone: their objects' names are never used again."""
+    """Counts gone deployments of this name: their objects' names are never used again."""
     same = Revision.objects.filter(
         deployment__team=plan.team, deployment__name=plan.name, number=number
     )

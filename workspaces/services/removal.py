@@ -106,7 +106,8 @@ def _remove(workspace: Workspace, gateway: Gateway) -> bool:
 
 def _delete_parts(gateway: Gateway, parts: list[WorkspaceObject]) -> bool:
     """Ask for the deletion of each by UID; True when all of them are gone."""
-    return all([_delete_part(gateway, part) for part in parts])
+    gone = [_delete_part(gateway, part) for part in parts]  # ask for each, then judge
+    return all(gone)
 
 
 def _delete_part(gateway: Gateway, part: WorkspaceObject) -> bool:

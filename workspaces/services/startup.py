@@ -1,4 +1,4 @@
-"""Between image and readiness KAITO reports one reason; only pod events tell weights from benchmark.
+"""What pod events say of a start: KAITO reports one reason from image to readiness.
 
 Asked by a worker while a workspace loads, never by a page. What is found is a phase for people;
 readiness stays KAITO's word.
@@ -26,7 +26,7 @@ BENCHMARK = "benchmark in progress"
 
 
 def startup_look(pk: str) -> None:
-    """One look at the pods' events. Safe to repeat; a cluster that does not answer costs nothing."""
+    """One look at the pods' events. Safe to repeat; a silent cluster costs nothing."""
     workspace = (
         Workspace.objects.select_related("cluster").filter(pk=pk, state="loading_weights").first()
     )
