@@ -16,6 +16,8 @@ from fleetportal.rest.filters import Filter
 
 class EventRow(serializers.ModelSerializer[Event]):
     id = serializers.CharField(read_only=True)
+    url = serializers.SerializerMethodField(help_text="An event has no page of its own.")
+    version = serializers.SerializerMethodField(help_text="1: an event never changes.")
     actor = serializers.CharField(source="actor_name", read_only=True)
     team = serializers.SlugRelatedField[Event](slug_field="slug", read_only=True)
     object = serializers.CharField(source="object_name", read_only=True)
@@ -24,6 +26,8 @@ class EventRow(serializers.ModelSerializer[Event]):
         model = Event
         fields = (
             "id",
+            "url",
+            "version",
             "at",
             "actor",
             "via",
@@ -36,6 +40,12 @@ class EventRow(serializers.ModelSerializer[Event]):
             "before",
             "after",
         )
+
+    def get_url(self, event: Event) -> str | None:
+        return None
+
+    def get_version(self, event: Event) -> int:
+        return 1
 
 
 @declares("audit.view")

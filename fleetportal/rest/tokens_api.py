@@ -34,9 +34,28 @@ class NewToken(serializers.Serializer[Any]):
 
 
 class TokenRow(serializers.ModelSerializer[Token]):
+    url = serializers.SerializerMethodField(help_text="A token has no page.")
+    version = serializers.SerializerMethodField()
+
     class Meta:
         model = Token
-        fields = ("id", "name", "prefix", "scopes", "created_at", "expires_at", "revoked_at")
+        fields = (
+            "id",
+            "url",
+            "version",
+            "name",
+            "prefix",
+            "scopes",
+            "created_at",
+            "expires_at",
+            "revoked_at",
+        )
+
+    def get_url(self, token: Token) -> str | None:
+        return None
+
+    def get_version(self, token: Token) -> int:
+        return 1 if token.revoked_at is None else 2
 
 
 class FreshToken(TokenRow):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from argparse import ArgumentParser
 from typing import Any
 
@@ -23,6 +24,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         ready_to_serve()
+        # Static files are read whole, which is what is wanted of them.
+        warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous")
         settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # empty without collectstatic
         uvicorn.run(
             "fleetportal.asgi:application",
