@@ -271,7 +271,7 @@ class Approval(models.Model):
 
 
 class Vote(models.Model):
-    """One person's answer. Requester and digest are copied in, so that constraints can judge them."""
+    """One answer of one person; requester and digest are copied in for the constraints."""
 
     approval = models.ForeignKey(Approval, on_delete=models.CASCADE, related_name="votes")
     voter = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT)
