@@ -135,6 +135,8 @@ def _just_approved(machine: RolloutMachine, rng: Random) -> None:
 def _endings(machine: RolloutMachine, rng: Random, looks: int) -> None:
     if rng.random() < 0.5:
         machine.time_passes(1, rng.randint(1, 3))
+    if rng.random() < 0.4:
+        machine.a_process_dies(0, Fault.STALLED, 0)
     if rng.random() < 0.2:
         _just_approved(machine, rng)
     elif rng.random() < 0.3:
