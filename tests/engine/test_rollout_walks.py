@@ -80,6 +80,8 @@ def event(machine: RolloutMachine, rng: Random) -> None:
         _processes(machine, rng, looks)
     elif dice < 0.95:
         _people_and_clusters(machine, rng, looks)
+    elif dice < 0.96:
+        _just_approved(machine, rng)
     elif len(machine.rows.journal) >= machine.patience:
         _endings(machine, rng, looks)
 
@@ -122,14 +124,20 @@ def _people_and_clusters(machine: RolloutMachine, rng: Random, looks: int) -> No
 
 def _just_approved(machine: RolloutMachine, rng: Random) -> None:
     """Something happens between the last vote and its use."""
-    machine.everybody_approves(1)
+    machine.somebody_stops_the_line("pause", 1, 0)
+    machine.everybody_approves(2)
     choices: list[Callable[[], None]] = [
-        lambda: machine.somebody_loses_or_gets_the_role("approver", 2),
+        lambda: _lose_roles(machine),
         lambda: machine.time_passes(1000, 2),
         lambda: machine.somebody_ends_it("edit the plan", 2),
         lambda: machine.somebody_ends_it("abort", 2),
     ]
     rng.choice(choices)()
+
+
+def _lose_roles(machine: RolloutMachine) -> None:
+    for person in PEOPLE[1:3]:
+        machine.somebody_loses_or_gets_the_role(person, 1)
 
 
 def _endings(machine: RolloutMachine, rng: Random, looks: int) -> None:
@@ -175,8 +183,8 @@ def taken() -> Counter[tuple[str, str, str]]:
     [
         ("rollout", moves.ROLLOUT_MOVES, 0.7),
         ("stage", moves.STAGE_MOVES, 0.85),
-        ("target", moves.TARGET_MOVES, 0.75),
-        ("gate", moves.GATE_MOVES, 0.55),
+        ("target", moves.TARGET_MOVES, 0.65),
+        ("gate", moves.GATE_MOVES, 0.5),
         ("approval", moves.APPROVAL_MOVES, 0.6),
     ],
 )
