@@ -9,7 +9,7 @@ from django.utils import timezone
 from fleetportal.accounts import limits
 from fleetportal.accounts.limits import TooManyTries, login_try, network_of
 from fleetportal.accounts.models import LoginFailure, User
-from tests.support import PASSWORD, People
+from tests.support import PASSWORD, People, race
 
 
 def attempt(username: str, password: str = "wrong", address: str = "192.0.2.1") -> User | None:
@@ -93,3 +93,20 @@ def test_addresses_of_one_ipv6_network_count_together() -> None:
 def test_a_forwarded_header_does_not_choose_the_network() -> None:
     request = RequestFactory().get("/", REMOTE_ADDR="192.0.2.9", HTTP_X_FORWARDED_FOR="203.0.113.5")
     assert network_of(request) == "192.0.2.9"
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_many_tries_at_once_do_not_slip_through_together(people: People) -> None:
+    for _ in range(limits.PER_ACCOUNT - 2):
+        attempt("engineer")
+    results = race(lambda _: attempt("engineer"), 6)
+    assert results.count(None) <= 2
+    assert all(isinstance(result, TooManyTries) for result in results if result is not None)
+
+
+def test_what_no_longer_counts_is_forgotten(people: People) -> None:
+    attempt("nobody")
+    LoginFailure.objects.update(at=timezone.now() - limits.WINDOW - timedelta(seconds=1))
+    attempt("engineer")
+    assert list(LoginFailure.objects.values_list("account", flat=True)) == ["engineer"]
