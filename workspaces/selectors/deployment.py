@@ -62,6 +62,7 @@ class WorkspaceRow:
     """A line of the per-cluster table. `why` is the reason where it is not ready."""
 
     workspace: Workspace
+    nodes: str  # instance type, or the GPU where nodes are existing ones
     why: str
     phases: list[Dict]
     conditions: list[Condition]
@@ -97,6 +98,7 @@ def workspace_row(workspace: Workspace) -> WorkspaceRow:
     away = workspace.state == "unknown" or workspace.cluster.state not in ("ready", "degraded")
     return WorkspaceRow(
         workspace=workspace,
+        nodes=workspace.instance_type or (workspace.pool.gpu_model if workspace.pool else ""),
         why=why(workspace),
         phases=phases(workspace),
         conditions=conditions(workspace),
@@ -261,8 +263,32 @@ def revisions_of(deployment: Deployment) -> list[Revision]:
     return list(rows.select_related("model", "created_by").order_by("-number"))
 
 
-def events_of(principal: Principal, deployment: Deployment) -> list[Event]:
-    return history(principal=principal, scope=f"deployment:{deployment.pk}")
+def events_of(principal: Principal, deployment: Deployment) -> list[Dict]:
+    """Its journal, newest first, in the words of components/timeline.html."""
+    rows = history(principal=principal, scope=f"deployment:{deployment.pk}")
+    return [_told(row) for row in rows]
+
+
+def _told(row: Event) -> Dict:
+    noun, _, verb = row.action.partition(".")
+    moved = "state" in row.after and verb == row.after["state"]
+    words = f"moved the {noun}" if moved else f"{verb.replace('_', ' ')} the {noun}"
+    return {
+        "at": row.at,
+        "actor": row.actor_name,
+        "action": words,
+        "object": row.object_name,
+        "reason": row.reason,
+        "changes": [
+            (key, _brief(row.before.get(key)), _brief(value))
+            for key, value in row.after.items()
+            if row.before.get(key) != value
+        ],
+    }
+
+
+def _brief(value: Any) -> str | None:
+    return None if value is None else str(value)[:200]
 
 
 def observed_of(workspaces: Sequence[Workspace]) -> list[Dict]:

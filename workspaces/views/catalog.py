@@ -28,7 +28,7 @@ def catalog_list(request: HttpRequest) -> HttpResponse:
     team = planning_team(principal)
     has_token = catalog.has_token(team.pk if team else None)
     fits = catalog_fits(principal=principal, team=team)
-    filters = {name: request.GET.get(name, "").replace("\x00", "") for name in FILTERS}
+    filters = {name: request.GET.get(name, "") for name in FILTERS}
     rows = catalog.with_fits(catalog.enabled(), fits, has_token=has_token)
     rows = catalog.sorted_by(catalog.matching(rows, filters), request.GET.get("sort", "fits"))
     found = Paginator(rows, PAGE_SIZE).get_page(request.GET.get("page", 1))

@@ -25,7 +25,7 @@ NO_PLAN = "00000000-0000-0000-0000-000000000000"
 def deployment_list(request: HttpRequest) -> HttpResponse:
     """Filters, order and page are the query string; htmx asks for the list alone."""
     principal = principal_of(request)
-    filters = {name: request.GET.get(name, "").replace("\x00", "") for name in FILTERS}
+    filters = {name: request.GET.get(name, "") for name in FILTERS}
     sort = request.GET.get("sort", "name")
     rows = deployments.matching(deployments.deployments_for(principal), filters)
     ordered = deployments.with_workspaces(deployments.sorted_by(rows, sort))
