@@ -24,7 +24,7 @@ from rollouts.engine.types import (
 
 @dataclass(frozen=True, slots=True)
 class MoveRollout:
-    """Clears `retry`. `hold`: no automatic promotion of this deployment until a person lifts it.
+    """`hold`: no automatic promotion of this deployment until a person lifts it.
     `quarantine`: the revision may not be planned again until a person lifts it."""
 
     rollout: str

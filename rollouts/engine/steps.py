@@ -94,7 +94,7 @@ def _recover(s: Snapshot, now: datetime) -> list[Action]:
     stage = current_stage(s)
     if stage is not None and stage.state is StageState.FAILED:
         return fail_or_recover(s, stage, now)
-    return [_move(s, RolloutState.RUNNING, "Going on.")] if s.rollout.retry else []
+    return [_move(s, RolloutState.RUNNING, "Going on.")]
 
 
 def _onward(s: Snapshot, now: datetime) -> list[Action]:

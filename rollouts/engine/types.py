@@ -311,7 +311,6 @@ class RolloutView:
     pause: bool = False
     abort: bool = False
     rollback: bool = False
-    retry: bool = False  # go on after a failure; its targets and gates carry their own flag
     retire_now: bool = False  # a person gives up the kept old revision
     held: str = ""  # why the deployment is on hold; empty: it is not
     ended_outside: str = ""  # who ended the run behind our back (the hub engine)

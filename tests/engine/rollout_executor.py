@@ -23,7 +23,6 @@ from rollouts.engine.types import (
     GateState,
     Problem,
     ProblemKind,
-    RolloutState,
     Serving,
     StageState,
     TargetPhase,
@@ -77,7 +76,7 @@ class Executor:
             return
         self._journal("rollout", "r", moves.ROLLOUT_MOVES, action.expect, action.to)
         ended = rows.now if action.to in moves.ROLLOUT_TERMINAL else None
-        rows.rollout = replace(rows.rollout, state=action.to, retry=False, ended_at=ended)
+        rows.rollout = replace(rows.rollout, state=action.to, ended_at=ended)
 
     def _stage(self, action: a.MoveStage) -> None:
         rows = self.rows
@@ -304,8 +303,6 @@ def _retry(rows: Rows) -> None:
     for pk, gate in rows.gates.items():
         if gate.state is GateState.FAILED:
             rows.gates[pk] = replace(gate, retry=True)
-    if rows.rollout.state is RolloutState.FAILED:
-        rows.rollout = replace(rows.rollout, retry=True)
 
 
 class Play:
