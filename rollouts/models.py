@@ -68,6 +68,7 @@ class Rollout(Leased):
     ended_outside = models.CharField(max_length=300, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     ended_at = models.DateTimeField(null=True, blank=True)
+    settled = models.BooleanField(default=False)  # ended, and everything it owed is done
 
     objects = RolloutQuerySet.as_manager()
 
@@ -83,9 +84,7 @@ class Rollout(Leased):
         ]
         indexes = [
             models.Index(  # the ticker's "which rollouts have a next step"
-                fields=["not_before"],
-                condition=Q(state__in=sorted(ROLLOUT.active)),
-                name="rollout_due",
+                fields=["not_before"], condition=Q(settled=False), name="rollout_due"
             )
         ]
 

@@ -23,10 +23,13 @@ class RolloutQuerySet(models.QuerySet["Rollout"]):
         return self.filter(state__in=sorted(ROLLOUT.active))
 
     def due(self, now: datetime) -> RolloutQuerySet:
-        """Active, nobody works on it, and its time has come."""
+        """Something is left to do, nobody works on it, and its time has come.
+
+        An aborted rollout still has to give back slots and take away what does not serve.
+        """
         free = Q(lease_expires_at__isnull=True) | Q(lease_expires_at__lt=now)
         ready = Q(not_before__isnull=True) | Q(not_before__lte=now)
-        return self.active().filter(free, ready)
+        return self.filter(free, ready, settled=False)
 
 
 class ApprovalQuerySet(models.QuerySet["Approval"]):

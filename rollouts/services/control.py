@@ -43,9 +43,7 @@ def rollout_retry(*, principal: Principal, rollout: Rollout, reason: str = "") -
     require(principal, "rollout.control", rollout)
     with transaction.atomic():
         targets = Target.objects.filter(rollout=rollout, state__in=["failed", "conflict"])
-        gates = Gate.objects.filter(
-            stage__rollout=rollout, state__in=["failed", "inconclusive", "holding"]
-        )
+        gates = Gate.objects.filter(stage__rollout=rollout, state="failed")
         asked = targets.update(retry=True) + gates.update(retry=True)
         if not asked:
             raise Refused("Nothing of this rollout has failed.", type_="nothing-to-retry")

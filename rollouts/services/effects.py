@@ -20,7 +20,7 @@ from rollouts.engine import actions as a
 from rollouts.engine import types as t
 from rollouts.models import Target
 from rollouts.services.fence import fenced
-from rollouts.services.snapshot import Loaded
+from rollouts.services.snapshot import Loaded, digest_now
 from workspaces.models import Workspace
 from workspaces.services import delivery, removal, restore
 
@@ -116,8 +116,10 @@ def _(action: a.DeleteNew, loaded: Loaded) -> None:
 
 @perform.register
 def _(action: a.DeleteRestored, loaded: Loaded) -> None:
+    """Why it could not be brought back stays on the target."""
     target = _intend(action, loaded)
-    _retire(action, loaded, _restored(target), "Could not be brought back")
+    kept = {"problem_kind": target.problem_kind, "message": target.message}
+    _retire(action, loaded, _restored(target), "Could not be brought back", **kept)
 
 
 @perform.register
@@ -125,7 +127,7 @@ def _(action: a.Reprovision, loaded: Loaded) -> None:
     target = _row(action, loaded)
     old = _old(target)
     fence, digest = loaded.rollout.lease_token, loaded.rollout.digest
-    if target.restored is None:
+    if target.restored is None or target.restored.state in ("retiring", "retired"):
         with fenced(loaded.rollout):
             target.restored = restore.workspace_copy(old)
             _update(action, restored=target.restored)
@@ -139,8 +141,10 @@ def _(action: a.Reprovision, loaded: Loaded) -> None:
     )
 
 
-def _retire(action: a.Effect, loaded: Loaded, workspace: Workspace, reason: str) -> None:
-    _call(action, loaded, lambda: removal.workspace_retire(workspace, reason=reason))
+def _retire(
+    action: a.Effect, loaded: Loaded, workspace: Workspace, reason: str, **kept: str
+) -> None:
+    _call(action, loaded, lambda: removal.workspace_retire(workspace, reason=reason), **kept)
 
 
 def _row(action: a.Effect, loaded: Loaded) -> Target:
@@ -166,11 +170,25 @@ def _there(workspace: Workspace | None) -> Workspace:
 
 
 def _intend(action: a.Effect, loaded: Loaded, **fields: Any) -> Target:
-    """Write down that a request is about to go out."""
+    """Write down that a request is about to go out, for exactly what was approved."""
+    target = _row(action, loaded)
     until = timezone.now() + IN_FLIGHT
+    earlier = target.in_flight_until
     with fenced(loaded.rollout):
-        _update(action, mutated=True, in_flight_until=until, **fields)
-    return _row(action, loaded)
+        _as_approved(action, loaded)
+        _update(action, mutated=True, in_flight_until=max(until, earlier or until), **fields)
+    return target
+
+
+def _as_approved(action: a.Effect, loaded: Loaded) -> None:
+    """The inputs may have changed since the snapshot was taken."""
+    digest = getattr(action, "digest", None)
+    rollout = loaded.rollout
+    if digest is None:
+        return
+    targets = rollout.targets.select_related("cluster", "stage")
+    if digest != digest_now(rollout, loaded.snapshot.strategy, targets):
+        raise Stale("What was approved has changed.")
 
 
 def _call(action: a.Effect, loaded: Loaded, call: Callable[[], object], **success: Any) -> None:
@@ -182,9 +200,10 @@ def _call(action: a.Effect, loaded: Loaded, call: Callable[[], object], **succes
     except PortalError as error:
         outcome = _problem(error)
     else:
-        outcome = {**success, "problem_kind": "", "message": "", "not_before": None}
+        outcome = {"problem_kind": "", "message": "", "not_before": None, **success}
+    # The answer ends this request; one that an earlier holder lost may still be on its way.
     with fenced(loaded.rollout):
-        _update(action, in_flight_until=None, **outcome)
+        _update(action, in_flight_until=_row(action, loaded).in_flight_until, **outcome)
 
 
 def _problem(error: PortalError) -> dict[str, Any]:

@@ -78,22 +78,24 @@ def _times(stage: Stage, action: a.MoveStage, now: datetime) -> dict[str, Any]:
 @perform.register
 def _(action: a.MoveTarget, loaded: Loaded) -> None:
     target = loaded.targets[action.target]
-    fields: dict[str, Any] = {"not_before": None, "message": action.reason}
+    fields: dict[str, Any] = {
+        "not_before": None,
+        "message": action.reason,
+        "retry": False,
+        "undo_blocked": action.undo_blocked,
+    }
     if action.to not in (t.TargetState.FAILED, t.TargetState.CONFLICT):
         fields["problem_kind"] = ""
     if action.phase is not None:
         fields["phase"] = action.phase.value
     if action.deadline is not None:
         fields["deadline"] = action.deadline
-    if action.undo_blocked:
-        fields["undo_blocked"] = True
     if action.reset:
         fields |= {
             "attempt": action.attempt + 1,
             "checked": False,
             "applied": False,
             "verified": False,
-            "retry": False,
             "deadline": None,
         }
     with fenced(loaded.rollout):

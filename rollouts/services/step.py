@@ -48,7 +48,7 @@ def _rollout(pk: str) -> Rollout | None:
     rows = Rollout.objects.select_related(
         "deployment__team", "revision__deployment", "plan", "requested_by"
     )
-    return rows.filter(pk=pk, state__in=sorted(ROLLOUT.active)).first()
+    return rows.filter(pk=pk, settled=False).first()
 
 
 def _drive(rollout: Rollout) -> datetime:
@@ -61,8 +61,10 @@ def _drive(rollout: Rollout) -> datetime:
         todo = [action for action in actions if not isinstance(action, Wait)]
         _say(rollout, loaded, now)
         if not todo:
+            if rollout.state in ROLLOUT.terminal and not any(_times(actions)):
+                _settle(rollout)
             return _next_look(actions, now)
-        if not _perform(todo, loaded) or rollout.state in ROLLOUT.terminal:
+        if not _perform(todo, loaded):
             return timezone.now()
     return timezone.now()
 
@@ -82,8 +84,16 @@ def _perform(actions: Sequence[Action], loaded: Loaded) -> bool:
 
 
 def _next_look(actions: list[Action], now: datetime) -> datetime:
-    times = [action.until for action in actions if isinstance(action, Wait) and action.until]
-    return min([now + LOOK_AGAIN, *times])
+    return min([now + LOOK_AGAIN, *_times(actions)])
+
+
+def _times(actions: Sequence[Action]) -> list[datetime]:
+    return [action.until for action in actions if isinstance(action, Wait) and action.until]
+
+
+def _settle(rollout: Rollout) -> None:
+    """Ended, and nothing is owed any more: it needs no further look."""
+    Rollout.objects.filter(pk=rollout.pk, lease_token=rollout.lease_token).update(settled=True)
 
 
 def _say(rollout: Rollout, loaded: Loaded, now: datetime) -> None:
