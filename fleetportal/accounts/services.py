@@ -65,6 +65,11 @@ def role_grant(*, username: str, role: str, team: str = "") -> User:
     return user
 
 
+def role_revoke(*, username: str, role: str, team: str) -> None:
+    """Take a team role away; nothing happens where it is not held."""
+    Membership.objects.filter(user__username=username, team__slug=team, role=role).delete()
+
+
 def _one_of(field: str, value: str, allowed: list[str]) -> None:
     if value not in allowed:
         raise Invalid(

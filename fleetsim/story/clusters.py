@@ -1,6 +1,6 @@
 """The demo's nine clusters as data: what they are, what they hold, what their operator declared.
 
-GPUs add up to 186: 126 on the bring-your-own nodes, and 60 that the declared quotas of the four
+GPUs add up to 186: 126 on the bring-your-own nodes, and 60 that the declared quotas of the five
 auto-provisioning clusters allow; machines that exist there already are part of the quota.
 Quota is what an operator believes; `capacity` is what the cloud has and no portal can read.
 """
@@ -89,8 +89,8 @@ STORY: dict[str, Spec] = {
     "prod-eus2": _azure(
         "production",
         "eastus2",
-        [_quota(H100_NVL, 8), _quota(H100_NVL_PAIR, 4)],
-        capacity={H100_NVL: 8, H100_NVL_PAIR: 4},
+        [_quota(H100_NVL, 10), _quota(H100_NVL_PAIR, 3)],
+        capacity={H100_NVL: 10, H100_NVL_PAIR: 3},
         nodes=[_node(H100_NVL_PAIR, "batch", used=[2])],
     ),
     "prod-euc1": _byo(
