@@ -140,8 +140,7 @@ def _work(targets: list[TargetView], doing: str, now: datetime) -> WaitingFor:
     busy = [t for t in targets if t.state in look.AT_WORK or t.state is TargetState.ROLLING_BACK]
     reachable = [target for target in busy if not look.away(target)]
     for target in reachable:
-        cause = target.problem.message if target.problem else target.state.value.replace("_", " ")
-        text = f"{doing}: {target.cluster.name} ({cause})."
+        text = f"{doing}: {target.cluster.name} ({_busy_with(target)})."
         return WaitingFor(WaitKind.WORK, text, "the cluster", target.not_before or target.deadline)
     for target in targets:
         if target.state in look.ENDED or target.state is TargetState.SUCCEEDED:
@@ -153,6 +152,16 @@ def _work(targets: list[TargetView], doing: str, now: datetime) -> WaitingFor:
             text = f"{target.cluster.name}: {target.cluster.frozen}"
             return WaitingFor(WaitKind.CLUSTER, text, "operator")
     return WaitingFor(WaitKind.WORK, f"{doing}.", "FleetPortal")
+
+
+def _busy_with(target: TargetView) -> str:
+    """What it is at, or what keeps it: the last refusal, else the cluster's own words."""
+    new = target.new
+    if target.problem:
+        return target.problem.message.rstrip(".")
+    if new is not None and new.state in ("stuck", "not_ready") and new.message:
+        return new.message.rstrip(".")
+    return target.state.value.replace("_", " ")
 
 
 def _with_old(s: Snapshot) -> list[tuple[StageView, TargetView]]:

@@ -10,9 +10,9 @@ from datetime import datetime
 from rollouts.engine import look
 from rollouts.engine.types import RollbackReadiness
 from rollouts.models import Target
-from rollouts.selectors.board import MOST_TARGETS, Parts
+from rollouts.selectors.board import MOST_TARGETS, Parts, readiness_words
 from rollouts.selectors.facts import target_view
-from rollouts.selectors.words import READINESS, wait_of
+from rollouts.selectors.words import wait_of
 from rollouts.states import ROLLOUT
 
 Consequence = Callable[[Target, datetime], str]
@@ -142,12 +142,11 @@ def _rolled_back(target: Target, now: datetime) -> str:
         return ""
     if not target.mutated:
         return "is left as it is"
-    readiness = look.readiness(target_view(target, now))
-    if target.old is None:
+    if target.old_id is None:
         return "the new one is taken away; nothing ran here before"
-    if readiness is RollbackReadiness.NONE:
+    if look.readiness(target_view(target, now)) is RollbackReadiness.NONE:
         return "cannot go back: the old revision is gone and has no room"
-    return f"goes back to the old revision: {READINESS[readiness]}"
+    return f"goes back to the old revision: {readiness_words(target, now)}"
 
 
 def _retried(target: Target, now: datetime) -> str:

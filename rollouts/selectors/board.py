@@ -19,7 +19,7 @@ from rollouts.engine import types as t
 from rollouts.models import Approval, Gate, Rollout, Stage, Target
 from rollouts.selectors.approvals import judged, with_votes
 from rollouts.selectors.facts import strategy_of, target_view
-from rollouts.selectors.words import READINESS, gate_label, wait_of
+from rollouts.selectors.words import READINESS, Wait, gate_label, wait_of
 from rollouts.states import APPROVAL, GATE, ROLLOUT, STAGE, TARGET
 from workspaces.selectors.deployment import phases, why
 
@@ -133,6 +133,25 @@ def _stage_note(
     return wait.text if stage.state == "waiting" and wait else ""
 
 
+def until_words(parts: Parts, wait: Wait | None) -> str:
+    """What the time that a wait names is: it stands before a countdown."""
+    if wait is None or wait.until is None:
+        return ""
+    if wait.kind in _UNTIL:
+        return _UNTIL[wait.kind]
+    if any(target.deadline == wait.until for target in parts.targets):
+        return "It counts as failed"
+    return "Tried again"
+
+
+_UNTIL = {
+    "approval": "The request expires",
+    "soak": "Ends by itself",
+    "window": "Opens",
+    "old": "It goes",
+}
+
+
 def _open_approval(parts: Parts, stage: Stage) -> Approval | None:
     asked = [parts.approvals.get(gate.pk) for gate in stage.gates.all()]
     return next((one for one in asked if one and one.state == "waiting"), None)
@@ -181,8 +200,15 @@ def _message(target: Target) -> str:
 def _notes(parts: Parts, target: Target, now: datetime) -> list[str]:
     notes = [f"Attempt {target.attempt}"] if target.attempt > 1 else []
     if not parts.ended and target.mutated and target.state not in ("rolled_back", "skipped"):
-        notes.append(f"Roll back: {READINESS[look.readiness(target_view(target, now))]}")
+        notes.append(f"Roll back: {readiness_words(target, now)}")
     return notes
+
+
+def readiness_words(target: Target, now: datetime) -> str:
+    """How fast this target could go back."""
+    if target.old_id is None:
+        return "takes it away, nothing ran here before"
+    return READINESS[look.readiness(target_view(target, now))]
 
 
 def _ordered(gates: Iterable[Gate]) -> list[Gate]:

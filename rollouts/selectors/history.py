@@ -36,11 +36,21 @@ def _line(event: Event) -> dict[str, Any]:
     return {
         "at": event.at,
         "actor": event.actor_name,
-        "action": f"{event.object_type} {event.object_name}: {verb}",
+        "action": f"{_named(event)}: {verb}",
         "reason": event.reason,
-        "changes": [
-            (key, event.before.get(key, ""), value)
-            for key, value in event.after.items()
-            if key != "state" and event.before.get(key) != value
-        ],
+        "changes": _changes(event) if event.actor_id else [],
     }
+
+
+def _named(event: Event) -> str:
+    """ "stage test", but not "rollout rollout of chat r1"."""
+    name = event.object_name
+    return name if name.startswith(event.object_type) else f"{event.object_type} {name}"
+
+
+def _changes(event: Event) -> list[tuple[str, Any, Any]]:
+    return [
+        (key, event.before.get(key, "nothing"), value)
+        for key, value in event.after.items()
+        if key != "state" and event.before.get(key) != value
+    ]

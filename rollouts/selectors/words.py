@@ -71,8 +71,8 @@ def gate_label(gate: Gate, soak_seconds: int) -> str:
 
 
 def _ends(kind: str, who: str) -> str:
-    """ "approver" -> "An approver ends this"; the date follows where one is known."""
-    if not who:
+    """ "approver" -> "An approver ends this"; empty where the date says it all."""
+    if who in ("", "time"):
         return ""
     person = kind in PERSON and not who.startswith("whoever")
     article = "An" if who[0] in "aeiou" else "A"

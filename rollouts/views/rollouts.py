@@ -75,12 +75,14 @@ def find(principal: Principal, pk: UUID) -> Rollout:
 def _context(principal: Principal, rollout: Rollout) -> dict[str, Any]:
     now = timezone.now()
     parts = board.parts_of(rollout)
+    wait = wait_of(rollout)
     may_control = principal.may("rollout.control", rollout.team_id)
     return {
         "rollout": rollout,
         "label": label_of(rollout),
         "tone": ROLLOUT.states[rollout.state].tone,
-        "wait": wait_of(rollout),
+        "wait": wait,
+        "until_words": board.until_words(parts, wait),
         "stages": board.board(principal, parts, now),
         "running_on": board.running_on(parts),
         "targets": len(parts.targets),

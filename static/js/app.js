@@ -150,6 +150,7 @@
   function isReaders(name, node) {
     if (name === "open") return /^(DETAILS|DIALOG)$/.test(node.tagName);
     if (name === "tabindex") return node.matches(".cell");
+    if (name === "hidden") return node.matches("[data-pause]");
     if (name === "value") return node.value !== node.defaultValue;
     if (name === "checked") return node.checked !== node.defaultChecked;
     return name === "selected" && node.selected !== node.defaultSelected;
