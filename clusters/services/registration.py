@@ -24,6 +24,7 @@ from fleetportal.kit.errors import FieldProblem, Invalid, PortalError, Refused
 from fleetportal.kit.states import move
 
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+RESERVED = frozenset({"register"})  # its page would be another one's
 
 # Apps above say why a cluster cannot go; this app cannot know what they keep on it.
 in_use: list[Callable[[Cluster], str]] = []
@@ -187,6 +188,10 @@ def _validate(registration: Registration) -> None:
                 "is not a DNS label",
                 "Use up to 63 lower-case letters, digits and hyphens.",
             )
+        )
+    if registration.name in RESERVED:
+        raise Invalid(
+            FieldProblem("name", f"{registration.name} is a page's name", "Choose another name.")
         )
     check_address(registration.credential.server)
 

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from fleetportal.console.views import audit, fleet
+
+urlpatterns = [
+    path("fleet/", fleet.fleet_page, name="fleet"),
+    path("audit/", audit.audit_page, name="audit"),
+    path("audit/events.csv", audit.audit_csv, name="audit_csv"),
+]

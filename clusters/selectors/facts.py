@@ -1,4 +1,4 @@
-"""Reads of clusters: rows to the engine's values, and what the pages and the API show."""
+"""Rows of clusters as the engine's values; no words for people here."""
 
 from __future__ import annotations
 
@@ -23,12 +23,20 @@ def pack(values: tuple[PoolFacts, ...] | tuple[NodeFacts, ...]) -> bytes:
     return _encoder.encode(values)
 
 
+def decode_pools(packed: bytes) -> tuple[PoolFacts, ...]:
+    return _pools.decode(packed) if packed else ()
+
+
+def decode_nodes(packed: bytes) -> tuple[NodeFacts, ...]:
+    return _nodes.decode(packed) if packed else ()
+
+
 def pools_of(cluster: Cluster) -> tuple[PoolFacts, ...]:
-    return _pools.decode(cluster.pools_packed) if cluster.pools_packed else ()
+    return decode_pools(cluster.pools_packed)
 
 
 def nodes_of(cluster: Cluster) -> tuple[NodeFacts, ...]:
-    return _nodes.decode(cluster.nodes_packed) if cluster.nodes_packed else ()
+    return decode_nodes(cluster.nodes_packed)
 
 
 def capabilities_of(cluster: Cluster) -> Capabilities:

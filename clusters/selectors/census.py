@@ -1,0 +1,184 @@
+"""GPUs counted so that the figures add up: on the pages, in the API, for one cluster or for all.
+
+Every card on a node is in exactly one class. What a silent cluster held last counts as unknown,
+never as 0; what no workload may be put on counts as blocked. Slices of shared cards stand apart.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
+
+import msgspec
+
+from clusters.engine.types import NodeFacts, PoolFacts, PoolKind
+from clusters.models import Cluster
+from clusters.querysets import ClusterQuerySet
+from clusters.selectors.facts import decode_nodes, decode_pools
+from fleetportal.accounts.principal import Principal
+
+SILENT = frozenset({"unreachable", "credentials_refused", "different_cluster"})
+# Without these permissions nobody knows what is used: a count from nodes alone would say "free".
+NEEDED = frozenset({"list nodes", "list pods"})
+HEAVY = ("credential_sealed", "ca_pem")
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """GPUs by class. `physical` and `total` are sums of the classes, so nothing is counted twice.
+
+    `provisionable` is declared quota less the nodes that exist; `shared` (slices), `nodes` and
+    `whole_free` (nodes with all GPUs free) are no classes.
+    """
+
+    allocated: int = 0
+    free: int = 0
+    blocked: int = 0
+    faulty: int = 0
+    unknown: int = 0
+    provisionable: int = 0
+    shared: int = 0
+    nodes: int = 0
+    whole_free: int = 0
+
+    @property
+    def physical(self) -> int:
+        """Cards that sit in nodes."""
+        return self.allocated + self.free + self.blocked + self.faulty + self.unknown
+
+    @property
+    def total(self) -> int:
+        """Cards in nodes and those that declared quota still lets come."""
+        return self.physical + self.provisionable
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(*(getattr(self, name) + getattr(other, name) for name in _NAMES))
+
+
+_NAMES = tuple(field.name for field in fields(Tally))
+CLASSES = _NAMES[:6]
+ByModel = Mapping[str, Tally]
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The fleet as one principal sees it. `uncounted`: clusters whose GPUs nobody has seen yet."""
+
+    total: Tally
+    by_model: ByModel
+    states: Mapping[str, int]
+    clusters: int
+    cordoned: int
+    uncounted: int
+
+
+def listed(principal: Principal) -> ClusterQuerySet:
+    """Managed clusters that the principal may see, without secrets."""
+    rows: ClusterQuerySet = Cluster.objects.visible_to(principal).managed().defer(*HEAVY)
+    return rows
+
+
+def overview(clusters: Iterable[Cluster]) -> Overview:
+    """Totals over these clusters. No queries."""
+    rows = list(clusters)
+    by_model: dict[str, Tally] = {}
+    for cluster in rows:
+        for model, tally in tallies(cluster).items():
+            by_model[model] = by_model.get(model, Tally()) + tally
+    return Overview(
+        total=sum(by_model.values(), Tally()),
+        by_model=dict(sorted(by_model.items(), key=lambda item: (-item[1].total, item[0]))),
+        states=Counter(cluster.state for cluster in rows),
+        clusters=len(rows),
+        cordoned=sum(cluster.cordoned for cluster in rows),
+        uncounted=sum(cluster.observed_at is None for cluster in rows),
+    )
+
+
+def tally(cluster: Cluster) -> Tally:
+    """One cluster's GPUs."""
+    return sum(tallies(cluster).values(), Tally())
+
+
+def tallies(cluster: Cluster) -> ByModel:
+    """One cluster's GPUs by GPU model."""
+    counted = _counted(bytes(cluster.nodes_packed), bytes(cluster.pools_packed))
+    if unseen(cluster):
+        return {model: _unknown(found) for model, found in counted.items()}
+    if closed(cluster):
+        return {model: _blocked(found) for model, found in counted.items()}
+    return counted
+
+
+def unseen(cluster: Cluster) -> bool:
+    """Whether what is stored may no longer be true, or never was the whole of it."""
+    gaps = cluster.capabilities.get("gaps") or ()
+    return cluster.state in SILENT or any(gap.get("missing") in NEEDED for gap in gaps)
+
+
+def closed(cluster: Cluster) -> bool:
+    """Whether nothing new may be put there."""
+    return cluster.cordoned or cluster.state == "draining"
+
+
+def _unknown(tally: Tally) -> Tally:
+    return Tally(
+        unknown=tally.physical,
+        provisionable=tally.provisionable,
+        shared=tally.shared,
+        nodes=tally.nodes,
+    )
+
+
+def _blocked(tally: Tally) -> Tally:
+    return replace(tally, free=0, blocked=tally.blocked + tally.free, whole_free=0)
+
+
+@lru_cache(maxsize=4096)
+def _counted(nodes: bytes, pools: bytes) -> ByModel:
+    """Stored facts change rarely and are counted often."""
+    try:
+        return count(decode_nodes(nodes), decode_pools(pools))
+    except msgspec.DecodeError:
+        return {}
+
+
+def count(nodes: Iterable[NodeFacts], pools: Iterable[PoolFacts]) -> ByModel:
+    """Tallies by GPU model of one cluster that is seen and open."""
+    by_key = {pool.key: pool for pool in pools}
+    found: dict[str, Tally] = {}
+    for node in nodes:
+        pool = by_key.get(node.pool)
+        model = pool.gpu_model if pool else ""
+        found[model] = found.get(model, Tally()) + _of_node(node, pool)
+    for pool in by_key.values():
+        found[pool.gpu_model] = found.get(pool.gpu_model, Tally()) + _of_pool(pool)
+    return found
+
+
+def _of_node(node: NodeFacts, pool: PoolFacts | None) -> Tally:
+    if node.sharing != "none":
+        return Tally(shared=node.allocatable, nodes=1)
+    used = min(node.used, node.allocatable)
+    whole = pool.gpus_per_node if pool else node.physical or node.allocatable
+    return Tally(
+        allocated=used,
+        free=node.free,
+        blocked=node.allocatable - used - node.free,
+        faulty=node.faulty,
+        nodes=1,
+        whole_free=int(node.free > 0 and node.free >= whole),
+    )
+
+
+def _of_pool(pool: PoolFacts) -> Tally:
+    return Tally(provisionable=addable(pool) * pool.gpus_per_node)
+
+
+def addable(pool: PoolFacts) -> int:
+    """Nodes that may still be created in a pool: declared quota less those that exist."""
+    if pool.kind is not PoolKind.PROVISIONABLE or pool.quota_nodes is None:
+        return 0
+    return max(0, pool.quota_nodes - pool.nodes)

@@ -1,0 +1,1 @@
+"""Pages of clusters: the list, one cluster, joining, and what an operator may do to one."""
