@@ -26,6 +26,7 @@ from workspaces.services.secrets import secret_open
 from workspaces.states import WORKSPACE
 
 SHARED = frozenset({"Namespace", "Secret", "Service"})  # they outlive the revision
+UNREADABLE = frozenset({"Secret"})  # our role may write and delete them, never read
 SMOKE_TOKENS = 8
 PROBE = "Answer with one word: ready?"
 COMPLETIONS = "/v1/chat/completions"
@@ -146,17 +147,25 @@ def children_of(workspace: Workspace, gateway: Gateway) -> list[str]:
 def _apply_one(
     gateway: Gateway, workspace: Workspace, desired: Object, *, fence: int, digest: str
 ) -> None:
-    namespace = desired["metadata"].get("namespace", "")
-    live = gateway.get(kinds.BY_NAME[desired["kind"]], namespace, desired["metadata"]["name"])
+    live = _live(gateway, desired)
     if live is not None and live["metadata"].get("deletionTimestamp"):
         raise Temporary(f"{desired['kind']} of that name is still being deleted.", delay=5)
     if live is not None and desired["kind"] != "Namespace" and not _ours(live):
         raise Refused(f"{desired['kind']} {desired['metadata']['name']} exists and is not ours.")
     _expect(workspace, desired)
-    if live is None or desired["kind"] == "Secret" or differs(desired, live):
+    if live is None or differs(desired, live):
         wanted = stamp(desired, digest=digest, fence=fence, desired_hash=desired_hash(desired))
         live = gateway.apply(_with_secret(workspace, wanted), field_manager=field_manager())
     _record(workspace, desired, live)
+
+
+def _live(gateway: Gateway, desired: Object) -> Object | None:
+    """What the cluster holds under that name; None also where we may not look: then applying
+    decides, since a field that somebody else owns is a conflict."""
+    if desired["kind"] in UNREADABLE:
+        return None
+    namespace = desired["metadata"].get("namespace", "")
+    return gateway.get(kinds.BY_NAME[desired["kind"]], namespace, desired["metadata"]["name"])
 
 
 def _with_secret(workspace: Workspace, desired: Object) -> Object:

@@ -7,6 +7,7 @@ KAITO's finalizers let go before nodes do, so a 404 alone is not "gone".
 
 from __future__ import annotations
 
+import contextlib
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +15,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from clusters.gateway import Gateway, kinds
-from clusters.gateway.errors import Forbidden, NotFound
+from clusters.gateway.errors import Conflict, Forbidden, NotFound
 from clusters.models import Cluster
 from clusters.services.connections import gateway_of
 from fleetportal.accounts.principal import Principal
@@ -25,6 +26,7 @@ from fleetportal.pulse import leases
 from workspaces.models import Revision, Workspace, WorkspaceObject
 from workspaces.querysets import WorkspaceQuerySet
 from workspaces.services.claims import claims_release
+from workspaces.services.delivery import UNREADABLE
 from workspaces.states import DEPLOYMENT, WORKSPACE
 
 TASK = "workspaces.retire"
@@ -112,13 +114,27 @@ def _delete_parts(gateway: Gateway, parts: list[WorkspaceObject]) -> bool:
 
 def _delete_part(gateway: Gateway, part: WorkspaceObject) -> bool:
     kind = kinds.BY_NAME[part.kind]
+    if part.kind in UNREADABLE:
+        return _delete_unseen(gateway, part)
     live = gateway.get(kind, part.namespace, part.name)
     if live is None or (part.uid and live["metadata"]["uid"] != part.uid):
-        WorkspaceObject.objects.filter(pk=part.pk).update(gone_at=timezone.now())
-        return True
+        return _gone(part)
     if not live["metadata"].get("deletionTimestamp"):
         gateway.delete(kind, part.namespace, part.name, uid=live["metadata"]["uid"])
     return False
+
+
+def _delete_unseen(gateway: Gateway, part: WorkspaceObject) -> bool:
+    """One that we may not read: the UID of our apply says which. Another UID is not ours."""
+    if part.uid:
+        with contextlib.suppress(Conflict):
+            gateway.delete(kinds.BY_NAME[part.kind], part.namespace, part.name, uid=part.uid)
+    return _gone(part)
+
+
+def _gone(part: WorkspaceObject) -> bool:
+    WorkspaceObject.objects.filter(pk=part.pk).update(gone_at=timezone.now())
+    return True
 
 
 def _nothing_runs(workspace: Workspace, gateway: Gateway) -> bool:
