@@ -139,7 +139,7 @@ class Plan(Leased):
     summary = models.TextField(blank=True)
     price_per_hour = models.FloatField(null=True, blank=True)
     price_is_partial = models.BooleanField(default=False)
-    verdicts = models.JSONField(default=list)  # engine.types.Verdict as JSON, one per cluster
+    verdicts_packed = models.BinaryField(default=b"")  # selectors.verdicts: one per cluster
     manifests = models.JSONField(default=dict)  # {"base": [...], "clusters": {name: patch}}
     previous = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT)

@@ -28,8 +28,9 @@ from workspaces.engine.canonical import digest as canonical_digest
 from workspaces.engine.manifests import render
 from workspaces.engine.types import Verdict
 from workspaces.models import Deployment, Plan, Revision, Workspace
+from workspaces.selectors.verdicts import selected_of
 from workspaces.services.claims import claims_take
-from workspaces.services.plans import plan_check, selected_of
+from workspaces.services.plans import plan_check
 from workspaces.states import PLAN
 
 TASK = "rollouts.advance"

@@ -74,7 +74,7 @@ def test_a_computing_plan_polls_and_then_opens_as_a_whole(
     people: People, make_plan: MakePlan, client_for: ClientFor
 ) -> None:
     client, plan = client_for(people.engineer), make_plan()
-    Plan.objects.filter(pk=plan.pk).update(state="computing", verdicts=[], manifests={})
+    Plan.objects.filter(pk=plan.pk).update(state="computing", verdicts_packed=b"", manifests={})
     html = page(client, plan)
     assert "was=computing" in html
     assert "skeleton" in html

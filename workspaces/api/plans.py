@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 from uuid import UUID
 
+import msgspec
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.urls import reverse
@@ -21,14 +22,16 @@ from fleetportal.rest.endpoints import ReadEndpoint
 from fleetportal.rest.filters import Filter, refuse_unknown
 from workspaces.api.checks import CheckRow
 from workspaces.engine.manifests import render
+from workspaces.engine.types import Verdict
 from workspaces.models import Deployment, Plan, Revision
 from workspaces.selectors import catalog
+from workspaces.selectors.verdicts import verdicts_of
 from workspaces.services.plans import plan_again, plan_create, plan_wait, suggest_name
 from workspaces.services.questions import dry_run_send
 from workspaces.states import PLAN
 
 VERDICTS_SHOWN = 200
-LONG = ("verdicts", "manifests")
+LONG = ("verdicts_packed", "manifests")
 VERDICT = (
     *("cluster", "verdict", "reason", "filters", "scores", "total", "replicas", "pool"),
     *("pool_kind", "instance_type", "nodes_per_replica", "price_per_hour"),
@@ -119,17 +122,25 @@ class PlanDetail(PlanRow):
     policy = serializers.DictField(source="spec.policy", read_only=True)
     verdict_count = serializers.SerializerMethodField()
     verdicts = serializers.SerializerMethodField()
+    _read: tuple[Verdict, ...] | None = None
 
     class Meta(PlanRow.Meta):
         fields = (*PlanRow.Meta.fields, "policy", "verdict_count", "verdicts")  # type: ignore[assignment]
 
     def get_verdict_count(self, plan: Plan) -> int:
-        return len(plan.verdicts)
+        return len(self._frozen(plan))
 
     @extend_schema_field(VerdictAnswer(many=True))
     def get_verdicts(self, plan: Plan) -> list[dict[str, Any]]:
-        page = Paginator(plan.verdicts, VERDICTS_SHOWN).get_page(self.context.get("page", 1))
-        return [{name: raw[name] for name in VERDICT} for raw in page]
+        page = Paginator(self._frozen(plan), VERDICTS_SHOWN).get_page(self.context.get("page", 1))
+        raws: list[dict[str, Any]] = msgspec.to_builtins(page.object_list)
+        return [{name: raw[name] for name in VERDICT} for raw in raws]
+
+    def _frozen(self, plan: Plan) -> tuple[Verdict, ...]:
+        """Two fields come from one reading."""
+        if self._read is None:
+            self._read = verdicts_of(plan)
+        return self._read
 
 
 class ManifestsAnswer(serializers.Serializer[Any]):

@@ -70,7 +70,7 @@ class Migration(migrations.Migration):
                 ('summary', models.TextField(blank=True)),
                 ('price_per_hour', models.FloatField(blank=True, null=True)),
                 ('price_is_partial', models.BooleanField(default=False)),
-                ('verdicts', models.JSONField(default=list)),
+                ('verdicts_packed', models.BinaryField(default=b'')),
                 ('manifests', models.JSONField(default=dict)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('expires_at', models.DateTimeField()),

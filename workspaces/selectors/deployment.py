@@ -245,7 +245,7 @@ def _worst(workspaces: Sequence[Workspace]) -> Workspace | None:
 def newest_plan(deployment: Deployment) -> Plan | None:
     """The plan that was started last."""
     rows = Plan.objects.filter(deployment=deployment, state="used")
-    return rows.defer("verdicts", "manifests").first()
+    return rows.defer("verdicts_packed", "manifests").first()
 
 
 def next_revision_url(deployment: Deployment) -> str:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from statistics import median
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
-import msgspec
 import yaml
 from django.urls import reverse
 
@@ -19,8 +18,9 @@ from fleetportal.accounts.principal import Principal
 from fleetportal.kit import format as words
 from workspaces.engine.explain import by_stage
 from workspaces.engine.manifests import render
-from workspaces.engine.types import Verdict
+from workspaces.engine.types import FilterResult, Verdict
 from workspaces.models import Plan, Workspace
+from workspaces.selectors import verdicts
 
 DRY_RUN = "workspaces.dry_run"
 TONES = {"verified": "ok", "partly verified": "wait", "unverifiable": "unknown", "refused": "bad"}
@@ -51,21 +51,22 @@ def plan_for(principal: Principal, pk: UUID | str) -> Plan | None:
 
 
 def verdicts_of(plan: Plan) -> list[Verdict]:
-    """Selected ones in the order of stages, then spare, then rejected."""
-    verdicts = [_verdict(raw) for raw in plan.verdicts]
-    names = [v.cluster for v in verdicts]
-    rows = Cluster.objects.filter(name__in=names).values_list("name", "environment")
-    environments = dict(rows)
+    """Selected ones in the order of stages, then spare, then rejected; filters named in words."""
+    environments = dict(Cluster.objects.values_list("name", "environment"))
     return sorted(
-        verdicts,
+        _in_words(verdicts.verdicts_of(plan)),
         key=lambda v: (_ORDER[v.verdict], by_stage(environments.get(v.cluster, ""), v.cluster)),
     )
 
 
-def _verdict(raw: dict[str, Any]) -> Verdict:
-    """The stored verdict, its filters named in words."""
-    named = [{**one, "name": one["name"].replace("_", " ")} for one in raw["filters"]]
-    return msgspec.convert({**raw, "filters": named}, Verdict)
+def _in_words(frozen: Sequence[Verdict]) -> Iterable[Verdict]:
+    """Most verdicts share their filter results: each is renamed once."""
+    named: dict[int, FilterResult] = {}
+    for verdict in frozen:
+        for one in verdict.filters:
+            if id(one) not in named:
+                named[id(one)] = replace(one, name=one.name.replace("_", " "))
+        yield replace(verdict, filters=tuple(named[id(one)] for one in verdict.filters))
 
 
 def manifests_of(plan: Plan) -> list[tuple[str, str]]:
@@ -93,19 +94,19 @@ def changes(plan: Plan) -> Changes:
 
 
 def _verdict_pairs(before: Plan, after: Plan) -> Changes:
-    old = {raw["cluster"]: _short(raw) for raw in before.verdicts}
-    new = {raw["cluster"]: _short(raw) for raw in after.verdicts}
+    old = {one.cluster: _short(one) for one in verdicts.verdicts_of(before)}
+    new = {one.cluster: _short(one) for one in verdicts.verdicts_of(after)}
     names = sorted({*old, *new})
     return [(name, old.get(name, "not there"), new.get(name, "gone")) for name in names]
 
 
-def _short(raw: dict[str, Any]) -> str:
-    if raw["verdict"] == "selected":
-        count = raw["replicas"]
+def _short(verdict: Verdict) -> str:
+    if verdict.verdict == "selected":
+        count = verdict.replicas
         return f"selected, {count} replica{'' if count == 1 else 's'}"
-    if raw["verdict"] == "rejected":
-        return f"rejected: {raw['reason']}"
-    return str(raw["verdict"])
+    if verdict.verdict == "rejected":
+        return f"rejected: {verdict.reason}"
+    return verdict.verdict
 
 
 def rail_url(*, model: str, team: str, name: str, spec: Mapping[str, Any]) -> str:
@@ -128,10 +129,10 @@ def _spread(constraints: Sequence[Mapping[str, Any]]) -> str:
     return str(constraints[0]["topology_key"]) if constraints else "none"
 
 
-def ready_words(plan: Plan, verdicts: Sequence[Verdict]) -> str:
+def ready_words(plan: Plan, found: Sequence[Verdict]) -> str:
     """ "Ready in about 2 min plus approval.", from recent start-ups; empty while there are none."""
     each = recent_startup_seconds()
-    names = [v.cluster for v in verdicts if v.verdict == "selected"]
+    names = [v.cluster for v in found if v.verdict == "selected"]
     if each is None or not names:
         return ""
     staged = plan.spec.get("strategy") == "staged"

@@ -30,8 +30,9 @@ from workspaces.engine.names import RESERVED
 from workspaces.engine.placement import place
 from workspaces.engine.policy import PolicyError, parse_policy
 from workspaces.engine.scores import TERMS
-from workspaces.engine.types import Decision, Demand, Policy, Verdict
+from workspaces.engine.types import Decision, Demand, Policy
 from workspaces.models import CatalogModel, Deployment, Plan, Revision
+from workspaces.selectors import verdicts
 from workspaces.services import facts
 from workspaces.states import PLAN
 
@@ -155,11 +156,6 @@ def plan_check(plan: Plan, digest: str) -> None:
         raise Refused(broken, remedy="Plan again to see what changed.", type_="plan-expired")
 
 
-def selected_of(plan: Plan) -> list[Verdict]:
-    """The selected verdicts of a plan, by cluster name."""
-    return [msgspec.convert(raw, Verdict) for raw in plan.verdicts if raw["verdict"] == "selected"]
-
-
 def next_number(deployment: Deployment | None) -> int:
     if deployment is None:
         return 1
@@ -207,7 +203,7 @@ def _demand(plan: Plan, policy: Policy) -> Demand:
 
 def _broken(plan: Plan) -> str:
     """Why a selected verdict does not hold any more; empty while all do."""
-    chosen = selected_of(plan)
+    chosen = verdicts.selected_of(plan)
     fixed = Policy(
         placement_type="PickFixed", cluster_names=tuple(v.cluster for v in chosen), spread=()
     )
@@ -271,9 +267,11 @@ def _store(plan: Plan, decision: Decision, manifests: dict[str, Any], number: in
         blocked_reason=decision.blocked,
         price_per_hour=decision.price_per_hour,
         price_is_partial=decision.price_is_partial,
-        verdicts=msgspec.to_builtins(decision.verdicts),
-        manifests=stored,
-        lease_expires_at=None,
+        also={
+            "verdicts_packed": verdicts.pack(decision.verdicts),
+            "manifests": stored,
+            "lease_expires_at": None,
+        },
     )
 
 
