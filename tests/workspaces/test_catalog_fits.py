@@ -8,13 +8,14 @@ import pytest
 
 from tests.engine.placement_world import LLAMA_8B, PHI4_MINI, demand, story
 from workspaces import catalog
+from workspaces.engine.catalog import CatalogEntry
 from workspaces.engine.fits import fit_counts, fit_rows
 from workspaces.engine.placement import place
 from workspaces.engine.types import Situation
 
 
 @pytest.mark.parametrize("entry", catalog.load(), ids=lambda entry: entry.slug)
-def test_the_count_of_the_catalog_is_the_count_of_placement(entry: catalog.CatalogEntry) -> None:
+def test_the_count_of_the_catalog_is_the_count_of_placement(entry: CatalogEntry) -> None:
     fleet, situation = story(), Situation(claimed_nodes={("id-test-use1", "g6.xlarge"): 2})
     asked = replace(demand(1, entry.spec), has_secret=True)
     able = [v for v in place(asked, fleet, situation).verdicts if v.verdict != "rejected"]

@@ -147,9 +147,7 @@ def _no_pool(cluster: ClusterFacts, problem: str) -> FitRow:
 def _row(ev: Evaluation, number: int, row: int, problem: str) -> FitRow:
     view = pool_filters.view(ev.table, ev.rows, row, ev.demand)
     cluster, pool = view.cluster, view.pool
-    results = pool_filters.results(view, known=True)
-    failed = next((one.reason for one in results if one.passed is False), "")
-    reason = problem or failed
+    reason = problem or _failed(view)
     room = view.room
     return FitRow(
         cluster=cluster.name,
@@ -166,6 +164,14 @@ def _row(ev: Evaluation, number: int, row: int, problem: str) -> FitRow:
         room=_room(cluster, room, view.nodes) if not reason else 0,
         best=row == ev.row(number),
     )
+
+
+def _failed(view: pool_filters.PoolView) -> str:
+    """The reason of the first pool filter that fails; only those in the way are put into words."""
+    if not view.fails:
+        return ""
+    results = pool_filters.results(view, known=True)
+    return next(one.reason for one in results if one.passed is False)
 
 
 def _room(cluster: ClusterFacts, free: int | None, nodes: int | None) -> int | None:

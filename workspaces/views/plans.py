@@ -68,15 +68,10 @@ def _plan(request: HttpRequest, pk: UUID) -> Plan:
 
 def _context(request: HttpRequest, plan: Plan) -> dict[str, Any]:
     principal = principal_of(request)
-    verdicts = plans.verdicts_of(plan)
     dry_run = plans.dry_run_of(plan)
     return {
         "plan": plan,
         "PLAN": PLAN,
-        "verdicts": Paginator(verdicts, VERDICTS_SHOWN).get_page(request.GET.get("page", 1)),
-        "ready_words": plans.ready_words(plan, verdicts) if plan.state == "ready" else "",
-        "changes": plans.changes(plan),
-        "manifests": plans.manifests_of(plan),
         "dry_run": dry_run,
         "dry_run_over": dry_run is None or dry_run.state in CHECK.terminal,
         "dry_run_lines": plans.dry_run_lines(dry_run),
@@ -85,4 +80,16 @@ def _context(request: HttpRequest, plan: Plan) -> dict[str, Any]:
         "edit_url": plans.rail_url(
             model=plan.model_id, team=plan.team.slug, name=plan.name, spec=plan.spec
         ),
+        **({} if is_htmx(request) else _frozen(request, plan)),
+    }
+
+
+def _frozen(request: HttpRequest, plan: Plan) -> dict[str, Any]:
+    """What never changes and is never swapped: read once, not on every look at the bar."""
+    verdicts = plans.verdicts_of(plan)
+    return {
+        "verdicts": Paginator(verdicts, VERDICTS_SHOWN).get_page(request.GET.get("page", 1)),
+        "ready_words": plans.ready_words(plan, verdicts) if plan.state == "ready" else "",
+        "changes": plans.changes(plan),
+        "manifests": plans.manifests_of(plan),
     }
