@@ -95,8 +95,13 @@ def observe_child(body: Body, pods: Sequence[PodFacts]) -> tuple[str, str, str]:
     return _starting(reason, message, pods)
 
 
-def observe(body: Body | None, children: Sequence[Body], pods: Mapping[str, Sequence[PodFacts]],
-            *, standalone: bool) -> Observation:
+def observe(
+    body: Body | None,
+    children: Sequence[Body],
+    pods: Mapping[str, Sequence[PodFacts]],
+    *,
+    standalone: bool,
+) -> Observation:
     """The whole workspace: the set and its children, or one standalone Workspace.
 
     `pods` maps a child's name to its pods. `body` None: the object is not there.
@@ -144,7 +149,8 @@ def pod_facts(pod: Body) -> PodFacts:
         name=str(pod.get("metadata", {}).get("name", "")),
         phase=str(status.get("phase", "")),
         ready=conditions.get("Ready") == "True",
-        scheduled=conditions.get("PodScheduled") == "True" or bool((pod.get("spec") or {}).get("nodeName")),
+        scheduled=conditions.get("PodScheduled") == "True"
+        or bool((pod.get("spec") or {}).get("nodeName")),
         waiting=waiting,
         started=any("running" in (c.get("state") or {}) for c in containers),
     )
@@ -199,7 +205,9 @@ def _benchmark(rows: Sequence[Body]) -> Mapping[str, Any]:
         row.get("status", {}).get("performance", {}).get("metrics", {}).get("peakTokensPerMinute")
         for row in rows
     ]
-    values = [float(m["value"]) for m in metrics if isinstance(m, Mapping) and _number(m.get("value"))]
+    values = [
+        float(m["value"]) for m in metrics if isinstance(m, Mapping) and _number(m.get("value"))
+    ]
     if not values:
         return {}
     return {"peak_tokens_per_minute": sum(values), "replicas": len(values)}

@@ -17,7 +17,9 @@ LABEL_OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
 PROPERTY_OPERATORS = ("Gt", "Ge", "Lt", "Le", "Eq", "Ne")
 UNSATISFIABLE = ("DoNotSchedule", "ScheduleAnyway")
 SORT_ORDERS = ("Ascending", "Descending")
-LABEL_KEY = re.compile(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+LABEL_KEY = re.compile(
+    r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+)
 NUMBER = re.compile(r"-?\d{1,15}(\.\d{1,6})?")
 LONGEST = 100  # entries of any list
 
@@ -57,7 +59,9 @@ def parse_policy(raw: Mapping[str, Any], *, terms: Sequence[str]) -> Policy:
     if kind != "PickFixed" and names:
         raise PolicyError("cluster_names", f"{kind} picks by itself", "Use PickFixed, or leave it.")
     if kind != "PickN" and count is not None:
-        raise PolicyError("number_of_clusters", f"{kind} takes no number", "Use PickN, or leave it.")
+        raise PolicyError(
+            "number_of_clusters", f"{kind} takes no number", "Use PickN, or leave it."
+        )
     spread = raw.get("spread")
     default = Policy()
     return Policy(
@@ -183,7 +187,9 @@ def _spread(raw: object, where: str) -> SpreadConstraint:
         UNSATISFIABLE,
         f"{where}.when_unsatisfiable",
     )
-    return SpreadConstraint(_key(body.get("topology_key"), f"{where}.topology_key"), skew or 1, rule)
+    return SpreadConstraint(
+        _key(body.get("topology_key"), f"{where}.topology_key"), skew or 1, rule
+    )
 
 
 def _toleration(raw: object, where: str) -> Toleration:
