@@ -37,7 +37,7 @@ def model_view(rows: Sequence[FitRow]) -> ModelView:
     prices = [row.price_per_hour for row in fitting if row.price_per_hour is not None]
     return ModelView(
         rows=best,
-        shapes=_shapes(rows),
+        shapes=_shapes(sorted(rows, key=_order)),
         fits=len(fitting),
         room=None if None in rooms else sum(room or 0 for room in rooms),
         price_from=min(prices, default=None),
@@ -57,7 +57,7 @@ def _order(row: FitRow) -> tuple[bool, float, str]:
 
 
 def _shapes(rows: Sequence[FitRow]) -> list[SizedShape]:
-    """Every distinct shape once, in the order of the clusters that have it."""
+    """Every distinct shape once, those of fitting pools first."""
     found: dict[tuple[Shape, str], SizedShape] = {}
     for row in rows:
         if row.shape is None or row.estimate is None:

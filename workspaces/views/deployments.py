@@ -14,6 +14,7 @@ from fleetportal.kit.htmx import page
 from fleetportal.rest.auth import principal_of
 from workspaces.models import Plan
 from workspaces.selectors import deployments
+from workspaces.selectors.motion import motions
 
 PAGE_SIZE = 50
 FILTERS = ("q", "team", "state")
@@ -46,10 +47,13 @@ def deployment_list(request: HttpRequest) -> HttpResponse:
 
 
 def _first_step(request: HttpRequest) -> int:
-    """Where a visitor of the demo stands: 1 deploy, 2 read the plan, 3 approve; 0: no strip."""
+    """Where a visitor of the demo stands: 1 deploy, 2 read the plan, 3 approve; 0: done."""
     if not settings.DEMO or not principal_of(request).may("plan.create"):
         return 0
     asked = Plan.objects.filter(pk=str(request.session.get("first_plan", NO_PLAN))).first()
     if asked is None:
         return 1
-    return 3 if asked.state == "used" else 2
+    if asked.deployment_id is None or asked.state != "used":
+        return 2
+    motion = motions([asked.deployment_id]).get(asked.deployment_id)
+    return 3 if motion is not None and motion.active else 0
