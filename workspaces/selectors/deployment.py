@@ -11,7 +11,6 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db.models import Q
-from django.urls import reverse
 
 from clusters.models import Check, ObservedObject
 from fleetportal.accounts.principal import Principal
@@ -24,9 +23,8 @@ from workspaces.selectors.deployments import (
     row_of,
     with_workspaces,
 )
-from workspaces.selectors.motion import Motion, motions
+from workspaces.selectors.motion import motions
 from workspaces.selectors.plans import rail_url, to_yaml
-from workspaces.states import WORKSPACE
 
 PROMPT = "workspaces.prompt"
 PHASE_WORDS = (
@@ -188,58 +186,6 @@ def kubectl_line(workspace: Workspace) -> str:
     parts = ["kubectl", "--kubeconfig", path, "--context", workspace.cluster.name]
     parts += ["-n", workspace.namespace, "get", workspace.kind.lower(), workspace.name]
     return f"{shlex.join(parts)} -o yaml --show-managed-fields"
-
-
-def chain(row: DeploymentRow, workspaces: Sequence[Workspace], plan: Plan | None) -> list[Dict]:
-    """plan > rollout > workspaces > conditions > address: the first broken link is the cause."""
-    links = [_plan_link(plan), _rollout_link(row.motion)]
-    links += [_workspaces_link(row, workspaces), _conditions_link(workspaces)]
-    return [link for link in links if link]
-
-
-def _plan_link(plan: Plan | None) -> Dict:
-    if plan is None:
-        return {}
-    note = plan.summary.partition(". ")[0]
-    return {"label": "Plan", "tone": "ok", "note": note, "url": reverse("plan", args=[plan.pk])}
-
-
-def _rollout_link(motion: Motion | None) -> Dict:
-    if motion is None:
-        return {}
-    note = motion.label if not motion.note else f"{motion.label}. {motion.note}"
-    return {"label": "Rollout", "tone": motion.tone, "note": note, "url": motion.url}
-
-
-def _workspaces_link(row: DeploymentRow, workspaces: Sequence[Workspace]) -> Dict:
-    worst = _worst(workspaces)
-    tone = WORKSPACE.states[worst.state].tone if worst else "idle"
-    note = f"{row.fare.ready} of {row.fare.clusters} clusters ready"
-    return {"label": "Workspaces", "tone": tone, "note": note, "url": "#clusters"}
-
-
-def _conditions_link(workspaces: Sequence[Workspace]) -> Dict:
-    worst = _worst(workspaces)
-    if worst is None or not worst.conditions:
-        return {"label": "Conditions", "tone": "unknown", "note": "KAITO has reported none yet"}
-    if worst.state == "ready":
-        return {"label": "Conditions", "tone": "ok", "note": "all true"}
-    tone = WORKSPACE.states[worst.state].tone
-    return {"label": "Conditions", "tone": tone, "note": f"{worst.cluster.name}: {why(worst)}"}
-
-
-_BADNESS = ("stuck", "not_ready", "unknown")
-
-
-def _worst(workspaces: Sequence[Workspace]) -> Workspace | None:
-    counted = [one for one in workspaces if one.state != "retiring"]
-
-    def badness(one: Workspace) -> int:
-        if one.state in _BADNESS:
-            return _BADNESS.index(one.state)
-        return 9 if one.state == "ready" else 5
-
-    return min(counted, key=badness, default=None)
 
 
 def newest_plan(deployment: Deployment) -> Plan | None:

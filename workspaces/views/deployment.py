@@ -16,6 +16,7 @@ from fleetportal.kit.htmx import is_htmx, page, redirect_to
 from fleetportal.rest.auth import principal_of
 from workspaces.models import Deployment
 from workspaces.selectors import deployment as selectors
+from workspaces.selectors.chain import chain
 from workspaces.services.questions import prompt_send
 from workspaces.states import WORKSPACE
 
@@ -71,7 +72,7 @@ def _context(principal: Principal, deployment: Deployment, tab: str) -> dict[str
         "row": row,
         "tab": tab,
         "tabs": [(name, name.capitalize()) for name in TABS],
-        "chain": selectors.chain(row, workspaces, selectors.newest_plan(deployment)),
+        "chain": chain(row, workspaces, selectors.newest_plan(deployment)),
         "rows": rows,
         "commands": [line for line in rows if line.workspace.state != "planned"],
         "WORKSPACE": WORKSPACE,
