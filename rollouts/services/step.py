@@ -61,7 +61,7 @@ def _drive(rollout: Rollout) -> datetime:
         todo = [action for action in actions if not isinstance(action, Wait)]
         _say(rollout, loaded, now)
         if not todo:
-            if rollout.state in ROLLOUT.terminal and not any(_times(actions)):
+            if rollout.state in ROLLOUT.terminal and not rollout.waiting_for:
                 _settle(rollout)
             return _next_look(actions, now)
         if not _perform(todo, loaded):
@@ -84,11 +84,8 @@ def _perform(actions: Sequence[Action], loaded: Loaded) -> bool:
 
 
 def _next_look(actions: list[Action], now: datetime) -> datetime:
-    return min([now + LOOK_AGAIN, *_times(actions)])
-
-
-def _times(actions: Sequence[Action]) -> list[datetime]:
-    return [action.until for action in actions if isinstance(action, Wait) and action.until]
+    times = [action.until for action in actions if isinstance(action, Wait) and action.until]
+    return min([now + LOOK_AGAIN, *times])
 
 
 def _settle(rollout: Rollout) -> None:
