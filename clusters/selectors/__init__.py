@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from clusters.selectors.facts import (
     capabilities_of,
-    facts_of,
     fleet_facts,
     labels_of,
     nodes_of,
@@ -15,7 +14,6 @@ from clusters.selectors.facts import (
 
 __all__ = [
     "capabilities_of",
-    "facts_of",
     "fleet_facts",
     "labels_of",
     "nodes_of",

@@ -29,8 +29,8 @@ HEAVY = ("credential_sealed", "ca_pem")
 class Tally:
     """GPUs by class. `physical` and `total` are sums of the classes, so nothing is counted twice.
 
-    `provisionable` is declared quota less the nodes that exist; `shared` (slices), `nodes` and
-    `whole_free` (nodes with all GPUs free) are no classes.
+    `provisionable` is declared quota less the nodes that exist. No classes: `shared` (slices),
+    `nodes`, `whole_free` (nodes with all GPUs free), `in_quota` (cards that exist within quota).
     """
 
     allocated: int = 0
@@ -42,6 +42,7 @@ class Tally:
     shared: int = 0
     nodes: int = 0
     whole_free: int = 0
+    in_quota: int = 0
 
     @property
     def physical(self) -> int:
@@ -52,6 +53,11 @@ class Tally:
     def total(self) -> int:
         """Cards in nodes and those that declared quota still lets come."""
         return self.physical + self.provisionable
+
+    @property
+    def quota(self) -> int:
+        """Cards that declared quota speaks of, whether they exist or not."""
+        return self.in_quota + self.provisionable
 
     def __add__(self, other: Tally) -> Tally:
         return Tally(*(getattr(self, name) + getattr(other, name) for name in _NAMES))
@@ -129,6 +135,7 @@ def _unknown(tally: Tally) -> Tally:
         provisionable=tally.provisionable,
         shared=tally.shared,
         nodes=tally.nodes,
+        in_quota=tally.in_quota,
     )
 
 
@@ -170,6 +177,7 @@ def _of_node(node: NodeFacts, pool: PoolFacts | None) -> Tally:
         faulty=node.faulty,
         nodes=1,
         whole_free=int(node.free > 0 and node.free >= whole),
+        in_quota=node.allocatable + node.faulty if pool and pool.quota_nodes is not None else 0,
     )
 
 

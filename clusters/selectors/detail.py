@@ -82,10 +82,10 @@ def figures(found: Tally) -> list[Part]:
         Part("Free", found.free),
     ]
     rare = [
-        Part("Blocked", found.blocked, "cordoned, not ready or kept"),
-        Part("Faulty", found.faulty, "not offered by the node", "bad"),
+        Part("Blocked", found.blocked, "cordoned or kept"),
+        Part("Faulty", found.faulty, "not offered", "bad"),
         Part("Unknown", found.unknown, "as last seen"),
-        Part("Can be added", found.provisionable, "declared quota left"),
+        Part("Can be added", found.provisionable, "quota left"),
     ]
     return [*always, *(part for part in rare if part.value)]
 

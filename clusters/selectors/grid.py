@@ -53,10 +53,15 @@ def _node(
         "name": short_name(node.name),
         "full_name": node.name,
         "shape": shape_words(pool.gpus_per_node, pool.gpu_model) if pool else "",
-        "note": node_note(cluster, node),
+        "note": ". ".join(filter(None, (node_note(cluster, node), who(cluster, node, names)))),
         "stale": old,
         "cells": list(_cells(cluster, node, names)),
     }
+
+
+def who(cluster: Cluster, node: NodeFacts, names: Names) -> str:
+    """Everybody who holds GPUs of the node."""
+    return ", ".join(sorted({names.of(cluster.pk, pod, owner) for pod, _, owner in node.holders}))
 
 
 def node_note(cluster: Cluster, node: NodeFacts) -> str:
@@ -91,8 +96,8 @@ def _cells(cluster: Cluster, node: NodeFacts, names: Names) -> Iterable[dict[str
         yield from [{"state": "unknown", "label": "unknown"}] * count
         return
     for index in range(used):
-        who = holders[index] if index < len(holders) else ""
-        yield {"state": "full", "label": f"allocated, {who}" if who else "allocated"}
+        name = holders[index] if index < len(holders) else ""
+        yield {"state": "full", "label": f"allocated, {name}" if name else "allocated"}
     yield from _rest(cluster, node, node.allocatable - used)
 
 
@@ -143,7 +148,6 @@ def _table_row(
     cluster: Cluster, node: NodeFacts, pool: PoolFacts | None, names: Names
 ) -> dict[str, Any]:
     cells = [cell["state"] for cell in _cells(cluster, node, names)]
-    who = {names.of(cluster.pk, pod, workspace) for pod, _, workspace in node.holders}
     plain = node.sharing == "none"
     return {
         "cluster": cluster.name,
@@ -156,5 +160,5 @@ def _table_row(
         "faulty": cells.count("fault"),
         "unknown": cells.count("unknown"),
         "note": node_note(cluster, node) or why_blocked(cluster, node),
-        "who": ", ".join(sorted(who)),
+        "who": who(cluster, node, names),
     }

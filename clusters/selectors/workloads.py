@@ -92,10 +92,13 @@ def foreign(cluster: Cluster) -> list[Foreign]:
 
 
 def manager_of(body: Mapping[str, Any]) -> str:
-    """The field manager that wrote the spec first; "unknown" where the object does not say."""
+    """The field manager that asked for it; "unknown" where the object does not say.
+
+    KAITO's own controller writes defaults into the spec and does not count.
+    """
     for entry in (body.get("metadata") or {}).get("managedFields") or []:
-        owned = entry.get("fieldsV1") or {}
-        writes = {"f:spec", "f:resource", "f:inference"} & set(owned)
-        if writes and not entry.get("subresource") and entry.get("manager"):
-            return str(entry["manager"])
+        manager = str(entry.get("manager") or "")
+        asks = {"f:spec", "f:resource"} & set(entry.get("fieldsV1") or {})
+        if asks and manager and not entry.get("subresource") and not manager.startswith("kaito"):
+            return manager
     return "unknown"

@@ -127,7 +127,7 @@ def contact_record(*, cluster: Cluster, contact: Contact | None, reason: str = "
 def capabilities_store(*, cluster: Cluster, found: Capabilities, uid: str) -> None:
     """Store what a probe found; the first probe pins the cluster's identity."""
     fields: dict[str, Any] = {
-        "capabilities": msgspec.to_builtins(found),
+        "capabilities": msgspec.json.decode(msgspec.json.encode(found)),  # lists, as when read
         "probed_at": timezone.now(),
     }
     if not cluster.uid:

@@ -58,6 +58,7 @@ def cluster_page(request: HttpRequest, name: str) -> HttpResponse:
         **detail.context_of(principal, cluster, timezone.now(), as_table=as_table),
         "as_table": as_table,
         "CLUSTER": CLUSTER,
+        "sees_all": principal.sees_all,
         "may_check": principal.may("cluster.check"),
         "may_cordon": principal.may("cluster.cordon"),
         "may_register": principal.may("cluster.register"),

