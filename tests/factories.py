@@ -21,6 +21,7 @@ from workspaces.models import Deployment, Plan, Workspace
 from workspaces.services.plans import plan_create
 
 MODEL = "microsoft/Phi-4-mini-instruct"
+AS_APPLIED = {"uid_matches": True, "generation_matches": True, "fields_match": True}
 
 
 def make_plan(user: User, team: Team, **asked: Any) -> Plan:
@@ -87,12 +88,14 @@ def make_ready(targets: Iterable[Target], tokens: float = 1000.0) -> None:
     for target in targets:
         put([target], state="succeeded", phase="switch", serving="new", applied=True, mutated=True)
         assert target.new is not None
+        put([target.old] if target.old else [], serving=False)
         put(
             [target.new],
             state="ready",
             serving=True,
             ready_replicas=target.new.replicas,
             benchmark={"peak_tokens_per_minute": tokens},
+            observed={**AS_APPLIED, "replicas": target.new.replicas},
             observed_at=timezone.now(),
         )
 

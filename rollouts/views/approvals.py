@@ -110,7 +110,7 @@ def _decide(request: HttpRequest, pk: UUID, decision: Decision) -> HttpResponse:
             comment=request.POST.get("comment", ""),
         )
     except Invalid as error:
-        return _ask(request, approval, decision, str(error.problems[0]).capitalize(), error.status)
+        return _ask(request, approval, decision, error.problems[0].remedy, error.status)
     except (Refused, Forbidden) as error:
         return _ask(request, approval, decision, str(error), error.status)
     word = "Approved" if decision is Decision.APPROVE else "Rejected"
@@ -125,7 +125,7 @@ def _ask(
     error: str = "",
     status: int = 200,
 ) -> HttpResponse:
-    """Also after a refusal: what was typed stays, and the digest is that of now."""
+    """Also after a refusal: what was typed stays."""
     name, rollout = approval.gate.stage.name, approval.rollout
     approve = decision is Decision.APPROVE
     context: dict[str, Any] = {
@@ -137,7 +137,8 @@ def _ask(
         "danger": not approve,
         "cancel_url": _url(approval),
         "version": None,
-        "hidden": [("digest", approval.digest)],
+        # After a refusal still the digest that was looked at: only a reload brings another.
+        "hidden": [("digest", request.POST.get("digest", approval.digest))],
         "comment": "optional" if approve else "required",
         "comment_value": request.POST.get("comment", ""),
         "errors": {"comment": error} if error else {},

@@ -34,7 +34,7 @@ def deployment_remove(request: HttpRequest, pk: UUID) -> HttpResponse:
             principal=principal, deployment=deployment, confirm=request.POST.get("confirm", "")
         )
     except Invalid as error:
-        return _ask(request, deployment, str(error.problems[0]).capitalize(), error.status)
+        return _ask(request, deployment, error.problems[0].remedy, error.status)
     except Refused as error:
         return _ask(request, deployment, str(error), error.status)
     return redirect_to(request, reverse("deployment", args=[deployment.pk]))
