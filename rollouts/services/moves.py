@@ -20,7 +20,7 @@ from rollouts.services.approvals import preflight_request
 from rollouts.services.fence import fenced
 from rollouts.services.snapshot import Loaded, vote_views
 from rollouts.states import APPROVAL, GATE, ROLLOUT, STAGE, TARGET
-from workspaces.services.removal import leftovers_retire
+from workspaces.services.removal import leftovers_retire, unstarted_retire
 
 
 @singledispatch
@@ -47,6 +47,8 @@ def _(action: a.MoveRollout, loaded: Loaded) -> None:
             _quarantine(loaded, action.reason)
         if action.to is t.RolloutState.SUCCEEDED:
             leftovers_retire(revision=rollout.revision)
+        elif ended:
+            unstarted_retire(revision=rollout.revision)
 
 
 @perform.register

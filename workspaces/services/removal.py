@@ -70,6 +70,12 @@ def leftovers_retire(*, revision: Revision) -> None:
         workspace_retire(workspace, reason=f"Replaced by {revision}")
 
 
+def unstarted_retire(*, revision: Revision) -> None:
+    """After a rollout that ended early: give back what its untouched clusters were promised."""
+    for workspace in Workspace.objects.filter(revision=revision, state="planned"):
+        workspace_retire(workspace, reason="The rollout ended before its turn")
+
+
 def workspace_retire_step(pk: str) -> None:
     """One step of the removal, and the time of the next. Safe to repeat."""
     workspace = (
