@@ -234,7 +234,7 @@ def _asked(principal: Principal, approval: Approval, now: datetime) -> Dict:
     page = reverse("approval", args=[approval.pk])
     shown: Dict = {"word": state.label, "tone": state.tone, "note": decided_by(approval)}
     if judged(principal, approval, now)[0]:
-        return shown | {"url": page, "action": "Review and decide"}
+        return shown | {"url": page, "action": "See the evidence"}
     return shown
 
 
