@@ -27,13 +27,15 @@ class Principal:
     via: str = "session"  # session | token | command
 
     @cached_property
+    def _memberships(self) -> list[Membership]:
+        return list(Membership.objects.filter(user_id=self.user.pk).select_related("team"))
+
+    @cached_property
     def team_roles(self) -> dict[int, frozenset[TeamRole]]:
         """Team id -> roles held there."""
         found: dict[int, set[TeamRole]] = {}
-        for team_id, role in Membership.objects.filter(user_id=self.user.pk).values_list(
-            "team_id", "role"
-        ):
-            found.setdefault(team_id, set()).add(TeamRole(role))
+        for held in self._memberships:
+            found.setdefault(held.team_id, set()).add(TeamRole(held.role))
         return {team_id: frozenset(roles) for team_id, roles in found.items()}
 
     @property
@@ -50,8 +52,10 @@ class Principal:
 
     def teams(self) -> list[Team]:
         """The teams whose objects this principal may see."""
-        rows = Team.objects.order_by("slug")
-        return list(rows if self.sees_all else rows.filter(pk__in=self.team_ids))
+        if self.sees_all:
+            return list(Team.objects.order_by("slug"))
+        own = {held.team_id: held.team for held in self._memberships}
+        return sorted(own.values(), key=lambda team: team.slug)
 
     def in_scope(self, verb: str) -> bool:
         if self.scopes is None:

@@ -234,7 +234,7 @@ class Plans(ReadEndpoint):
         if model is None:
             raise Invalid(FieldProblem("model", "is not in the catalog", "See models/."))
         name = asked.pop("name", None) or suggest_name(team, model)
-        return {**asked, "team": team, "name": name, "model": model.slug}
+        return {**asked, "team": team, "name": name, "model": model}
 
     def _of_deployment(self, asked: dict[str, Any]) -> dict[str, Any]:
         pk: UUID = asked.pop("deployment")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
 import msgspec
@@ -23,8 +23,9 @@ def model_spec(model: CatalogModel) -> ModelSpec:
     return msgspec.convert(model.facts, CatalogEntry).spec
 
 
-def fleet(now: datetime) -> list[ClusterFacts]:
-    return fleet_facts(now)
+def fleet(now: datetime, names: Collection[str] | None = None) -> list[ClusterFacts]:
+    """Every managed cluster, or those of these names."""
+    return fleet_facts(now, names)
 
 
 def situation(*, deployment: Deployment | None, model: CatalogModel) -> Situation:

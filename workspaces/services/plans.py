@@ -15,32 +15,26 @@ from django.db.models import Max
 from django.utils import timezone
 
 from clusters.engine.types import ClusterFacts
-from clusters.models import Cluster
 from fleetportal.accounts.models import Team
 from fleetportal.accounts.principal import Principal, require
 from fleetportal.journal.services import event_record
 from fleetportal.kit.doorbell import try_ring
-from fleetportal.kit.errors import FieldProblem, Invalid, Missing, Refused
+from fleetportal.kit.errors import Refused, Stale
 from fleetportal.kit.states import move
 from fleetportal.pulse import leases
-from workspaces import catalog
 from workspaces.engine.canonical import digest as canonical_digest
 from workspaces.engine.manifests import Manifests, RevisionSpec, build, targets
-from workspaces.engine.names import RESERVED
 from workspaces.engine.placement import place
-from workspaces.engine.policy import PolicyError, parse_policy
-from workspaces.engine.scores import TERMS
 from workspaces.engine.types import Decision, Demand, Policy
 from workspaces.models import CatalogModel, Deployment, Plan, Revision
 from workspaces.selectors import verdicts
 from workspaces.services import facts
+from workspaces.services.wishes import model_row, policy_of, validate
 from workspaces.states import PLAN
 
-NAME = re.compile(r"[a-z]([-a-z0-9]{0,34}[a-z0-9])?")
 TASK = "workspaces.plan"
 VALID_FOR = timedelta(minutes=15)
 LEASE = 30.0
-MOST_REPLICAS = 1000
 SECRET_NAME = "hf-token"  # noqa: S105 - the object's name
 
 
@@ -49,7 +43,7 @@ def plan_create(
     principal: Principal,
     team: Team,
     name: str,
-    model: str,
+    model: str | CatalogModel,
     replicas: int,
     max_model_len: int | None = None,
     runtime: str = "vllm",
@@ -62,7 +56,7 @@ def plan_create(
     Raises Forbidden, and Invalid naming every field that cannot be used.
     """
     require(principal, "plan.create", team)
-    entry = _model(model)
+    entry = model_row(model) if isinstance(model, str) else model
     spec = {
         "runtime": runtime,
         "replicas": replicas,
@@ -70,7 +64,7 @@ def plan_create(
         "strategy": strategy,
         "policy": dict(policy or {}),
     }
-    _validate(name, spec, entry)
+    validate(name, spec, entry)
     deployment = Deployment.objects.live().filter(team=team, name=name).first()
     with transaction.atomic():
         plan = Plan.objects.create(
@@ -86,8 +80,16 @@ def plan_create(
         event_record(action="plan.requested", obj=plan, principal=principal, after=spec)
     if not try_ring(TASK, plan.pk):
         # Nobody can be asked: a person who waits is served here rather than not at all.
-        plan_compute(str(plan.pk))
+        _compute_here(plan)
     return plan
+
+
+def _compute_here(plan: Plan) -> None:
+    """Without a lease: should the ticker place the same plan meanwhile, the first to end wins."""
+    try:
+        _compute(plan)
+    except Stale:
+        plan.refresh_from_db()
 
 
 def plan_again(*, principal: Principal, plan: Plan) -> Plan:
@@ -110,11 +112,11 @@ def plan_again(*, principal: Principal, plan: Plan) -> Plan:
 def plan_wait(plan: Plan, *, seconds: float = 3.0) -> Plan:
     """Give the worker a moment. Reads only."""
     deadline, pause = time.monotonic() + seconds, 0.01
-    plan.refresh_from_db()
     while plan.state == "computing" and time.monotonic() < deadline:
-        time.sleep(pause)
-        pause = min(0.1, pause * 1.5)
         plan.refresh_from_db()
+        if plan.state == "computing":
+            time.sleep(pause)
+            pause = min(0.1, pause * 1.5)
     return plan
 
 
@@ -128,12 +130,19 @@ def plan_compute(pk: str) -> None:
         return
     if plan.state != "computing" or not leases.claim(plan, seconds=LEASE):
         return
+    _compute(plan)
+
+
+def _compute(plan: Plan) -> None:
+    """Raises Stale when somebody else has placed or taken the plan meanwhile."""
     fleet = facts.fleet(timezone.now())
     decision = _decide(plan, fleet)
     number = next_number(plan.deployment)
     manifests = _manifests(plan, decision, fleet, number) if not decision.blocked else None
     stored = {} if manifests is None else msgspec.to_builtins(manifests)
-    _store(plan, decision, stored, number)
+    chosen = {v.cluster_id for v in decision.verdicts if v.verdict == "selected"}
+    uids = {cluster.name: cluster.uid for cluster in fleet if cluster.id in chosen}
+    _store(plan, decision, {**stored, "number": number} if stored else {}, uids)
 
 
 def plan_expire(plan: Plan, reason: str) -> None:
@@ -178,10 +187,6 @@ def suggest_name(team: Team, model: CatalogModel) -> str:
     return next(free)
 
 
-def policy_of(spec: Mapping[str, Any]) -> Policy:
-    return parse_policy(spec["policy"], terms=TERMS)
-
-
 def _decide(plan: Plan, fleet: list[ClusterFacts]) -> Decision:
     return place(
         _demand(plan, policy_of(plan.spec)),
@@ -197,7 +202,7 @@ def _demand(plan: Plan, policy: Policy) -> Demand:
         max_model_len=plan.spec["max_model_len"],
         team=plan.team.slug,
         policy=policy,
-        has_secret=facts.has_secret(plan.team),
+        has_secret=plan.model.gated and facts.has_secret(plan.team),
     )
 
 
@@ -212,8 +217,7 @@ def _broken(plan: Plan) -> str:
         or next_number(plan.deployment) != plan.manifests["number"]
     ):
         return "The deployment has a newer revision meanwhile."
-    wanted = {verdict.cluster for verdict in chosen}
-    seen = [cluster for cluster in facts.fleet(timezone.now()) if cluster.name in wanted]
+    seen = facts.fleet(timezone.now(), fixed.cluster_names)
     decision = place(
         _demand(plan, fixed), seen, facts.situation(deployment=plan.deployment, model=plan.model)
     )
@@ -249,13 +253,7 @@ def _attempt(plan: Plan, number: int) -> int:
     return 1 + same.count()
 
 
-def _store(plan: Plan, decision: Decision, manifests: dict[str, Any], number: int) -> None:
-    uids = dict(
-        Cluster.objects.filter(
-            pk__in=[v.cluster_id for v in decision.verdicts if v.verdict == "selected"]
-        ).values_list("name", "uid")
-    )
-    stored = {**manifests, "number": number} if manifests else {}
+def _store(plan: Plan, decision: Decision, stored: dict[str, Any], uids: Mapping[str, str]) -> None:
     move(
         plan,
         "blocked" if decision.blocked else "ready",
@@ -273,41 +271,3 @@ def _store(plan: Plan, decision: Decision, manifests: dict[str, Any], number: in
             "lease_expires_at": None,
         },
     )
-
-
-def _model(name: str) -> CatalogModel:
-    entry = catalog.find(name)
-    row = CatalogModel.objects.filter(slug=entry.slug, enabled=True).first() if entry else None
-    if row is None:
-        raise Missing(f"The catalog has no model {name!r}.", remedy="Pick one from the catalog.")
-    return row
-
-
-def _validate(name: str, spec: Mapping[str, Any], model: CatalogModel) -> None:
-    problems = []
-    if not isinstance(name, str) or not NAME.fullmatch(name):
-        remedy = "Up to 36 lower-case letters, digits and hyphens, starting with a letter."
-        problems.append(FieldProblem("name", "is not a DNS label", remedy))
-    elif RESERVED.fullmatch(name):
-        remedy = "Choose a name that does not end like -r1-4f2c."
-        problems.append(FieldProblem("name", "looks like an object of a revision", remedy))
-    if not 1 <= spec["replicas"] <= MOST_REPLICAS:
-        problems.append(FieldProblem("replicas", "is out of range", f"1 to {MOST_REPLICAS}."))
-    length = spec["max_model_len"]
-    if length is not None and not 1 <= length <= model.context_limit:
-        remedy = f"1 to {model.context_limit:,} tokens, the model's limit."
-        problems.append(FieldProblem("max_model_len", "is out of range", remedy))
-    runtimes = model.facts["spec"]["runtimes"]
-    if spec["runtime"] not in runtimes:
-        remedy = f"Use {' or '.join(runtimes)}."
-        problems.append(FieldProblem("runtime", f"{model.name} does not run on it", remedy))
-    try:
-        policy = policy_of(spec)
-        least = policy.number_of_clusters or len(policy.cluster_names)
-        if spec["replicas"] < least:
-            remedy = f"{least} clusters need at least {least}: one replica each."
-            problems.append(FieldProblem("replicas", "are fewer than the clusters asked", remedy))
-    except PolicyError as error:
-        problems.append(FieldProblem(f"policy.{error.field}", error.message, error.remedy))
-    if problems:
-        raise Invalid(problems)

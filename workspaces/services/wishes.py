@@ -1,0 +1,62 @@
+"""What a person asks of a plan: read, and refused field by field where it cannot be used."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from fleetportal.kit.errors import FieldProblem, Invalid, Missing
+from workspaces import catalog
+from workspaces.engine.names import RESERVED
+from workspaces.engine.policy import PolicyError, parse_policy
+from workspaces.engine.scores import TERMS
+from workspaces.engine.types import Policy
+from workspaces.models import CatalogModel
+
+NAME = re.compile(r"[a-z]([-a-z0-9]{0,34}[a-z0-9])?")
+MOST_REPLICAS = 1000
+
+
+def policy_of(spec: Mapping[str, Any]) -> Policy:
+    return parse_policy(spec["policy"], terms=TERMS)
+
+
+def model_row(name: str) -> CatalogModel:
+    """The catalog's row for a slug, a Hugging Face id or an alias. Raises Missing."""
+    entry = catalog.find(name)
+    row = CatalogModel.objects.filter(slug=entry.slug, enabled=True).first() if entry else None
+    if row is None:
+        raise Missing(f"The catalog has no model {name!r}.", remedy="Pick one from the catalog.")
+    return row
+
+
+def validate(name: str, spec: Mapping[str, Any], model: CatalogModel) -> None:
+    """Raises Invalid naming every field that cannot be used."""
+    problems = []
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        remedy = "Up to 36 lower-case letters, digits and hyphens, starting with a letter."
+        problems.append(FieldProblem("name", "is not a DNS label", remedy))
+    elif RESERVED.fullmatch(name):
+        remedy = "Choose a name that does not end like -r1-4f2c."
+        problems.append(FieldProblem("name", "looks like an object of a revision", remedy))
+    if not 1 <= spec["replicas"] <= MOST_REPLICAS:
+        problems.append(FieldProblem("replicas", "is out of range", f"1 to {MOST_REPLICAS}."))
+    length = spec["max_model_len"]
+    if length is not None and not 1 <= length <= model.context_limit:
+        remedy = f"1 to {model.context_limit:,} tokens, the model's limit."
+        problems.append(FieldProblem("max_model_len", "is out of range", remedy))
+    runtimes = model.facts["spec"]["runtimes"]
+    if spec["runtime"] not in runtimes:
+        remedy = f"Use {' or '.join(runtimes)}."
+        problems.append(FieldProblem("runtime", f"{model.name} does not run on it", remedy))
+    try:
+        policy = policy_of(spec)
+        least = policy.number_of_clusters or len(policy.cluster_names)
+        if spec["replicas"] < least:
+            remedy = f"{least} clusters need at least {least}: one replica each."
+            problems.append(FieldProblem("replicas", "are fewer than the clusters asked", remedy))
+    except PolicyError as error:
+        problems.append(FieldProblem(f"policy.{error.field}", error.message, error.remedy))
+    if problems:
+        raise Invalid(problems)
