@@ -51,7 +51,7 @@ def _motion(row: Rollout) -> Motion:
     return Motion(
         label=_label(row, kind),
         tone=state.tone,
-        note=str(row.waiting_for.get("text", "")) if active else "",
+        note=_sentence(str(row.waiting_for.get("text", ""))) if active else "",
         url=_url("rollout", row.pk),
         active=active,
         attention=(active and kind in PERSON) or row.state in ("failed", *ENDED_BADLY),
@@ -63,6 +63,10 @@ def _label(row: Rollout, kind: str) -> str:
     if row.state == "waiting" and kind not in ("", "nothing", "work"):
         return f"{label}: {kind.replace('_', ' ')}"
     return label
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _url(name: str, pk: object) -> str:

@@ -4,6 +4,7 @@ the cause."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import shorten
 from typing import Any
 
 from django.urls import reverse
@@ -15,13 +16,19 @@ from workspaces.selectors.motion import Motion
 from workspaces.states import WORKSPACE
 
 Dict = dict[str, Any]
+LONGEST = 56  # characters of a note
 
 
 def chain(row: DeploymentRow, workspaces: Sequence[Workspace], plan: Plan | None) -> list[Dict]:
     """plan > rollout > workspaces > conditions > address: the first broken link is the cause."""
     links = [_plan_link(plan), _rollout_link(row.motion)]
     links += [_workspaces_link(row, workspaces), _conditions_link(workspaces)]
-    return [link for link in links if link]
+    return [{**link, "note": _brief(link["note"])} for link in links if link]
+
+
+def _brief(note: str) -> str:
+    """The health line has the whole cause; the chain stays on one line."""
+    return shorten(note, LONGEST, placeholder="…")
 
 
 def _plan_link(plan: Plan | None) -> Dict:
