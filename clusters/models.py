@@ -51,6 +51,10 @@ class Cluster(Leased):
     failures = models.PositiveIntegerField(default=0)
     successes = models.PositiveIntegerField(default=0)
 
+    # How often stored objects or the state changed, and up to where the apps above have read.
+    changes = models.PositiveIntegerField(default=0)
+    changes_read = models.PositiveIntegerField(default=0)
+
     # What the collector saw last. Totals are GPUs; None is unknown and never 0.
     observed_at = models.DateTimeField(null=True, blank=True)
     pools_packed = models.BinaryField(default=b"")  # selectors.facts: tuple[PoolFacts, ...]

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from clusters.states import CHECK
 
@@ -26,6 +26,11 @@ class ClusterQuerySet(models.QuerySet["Cluster"]):
     def managed(self) -> ClusterQuerySet:
         """Those that the portal still talks to."""
         return self.exclude(state="retired")
+
+    def unread(self, now: datetime) -> ClusterQuerySet:
+        """Those that changed since the apps above last looked, and that nobody reads now."""
+        free = Q(lease_expires_at__isnull=True) | Q(lease_expires_at__lt=now)
+        return self.filter(free, changes_read__lt=F("changes"))
 
 
 class CheckQuerySet(models.QuerySet["Check"]):

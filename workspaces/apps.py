@@ -8,6 +8,7 @@ class WorkspacesConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from clusters.models import Cluster
         from clusters.services import observation as clusters_observation
         from clusters.services import registration
         from clusters.services.checks import answers_checks
@@ -30,6 +31,11 @@ class WorkspacesConfig(AppConfig):
             startup.TASK,
             lambda now, limit: Workspace.objects.loading(now).values_list("pk", flat=True)[:limit],
             startup.startup_look,
+        )
+        ticker.register(
+            observation.TASK,
+            lambda now, limit: Cluster.objects.unread(now).values_list("pk", flat=True)[:limit],
+            observation.workspaces_observe,
         )
         clusters_observation.changed.append(lambda pk: ring(observation.TASK, pk))
         registration.in_use.append(removal.why_in_use)

@@ -20,11 +20,11 @@ from clusters.models import Check, Cluster
 from clusters.services.checks import check_request, checks_prune
 from clusters.services.connections import connection_of
 from clusters.services.observation import (
-    announce,
     contact_record,
     inventory_store,
     objects_store,
     seen,
+    tell,
 )
 from clusters.services.probing import PROBE_EVERY, TASK
 from fleetportal.kit.errors import PortalError
@@ -52,6 +52,11 @@ class Watched:
     row: Cluster
     cache: Cache = field(repr=False)
 
+    @property
+    def current(self) -> bool:
+        """What is stored is what the cluster holds: all is watched, nothing left to store."""
+        return self.member.alive and not self.cache.dirty
+
 
 class Fleet:
     """Database work happens on one thread: SQLite has one writer anyway."""
@@ -65,16 +70,24 @@ class Fleet:
         beat = asyncio.create_task(self._beat())
         try:
             while not stop.is_set():
-                await self._look()
+                await self._look_safely()
                 try:
                     await asyncio.wait_for(stop.wait(), LOOK)
                 except TimeoutError:
                     continue
         finally:
-            beat.cancel()
-            for watched in self._watched.values():
-                watched.task.cancel()
+            tasks = [beat, *(watched.task for watched in self._watched.values())]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             self._thread.shutdown(wait=True)
+
+    async def _look_safely(self) -> None:
+        """A database that is busy or away for a moment must not end the collector."""
+        try:
+            await self._look()
+        except Exception:
+            log.exception("collector.look_failed")
 
     async def _look(self) -> None:
         """Start members for new clusters, restart changed ones, stop those that left."""
@@ -146,7 +159,7 @@ class Fleet:
     async def _beat(self) -> None:
         """Say that we live, and that what is stored of live members is still true."""
         while True:
-            alive = [pk for pk, watched in self._watched.items() if watched.member.alive]
+            alive = [pk for pk, watched in self._watched.items() if watched.current]
             try:
                 await self._db(_beat, alive)
             except Exception:
@@ -214,7 +227,7 @@ def _store(
             install=settings.INSTALL_ID,
         )
     if changed:
-        announce(cluster)
+        tell(cluster)
 
 
 def _owned(body: dict[str, object]) -> bool:

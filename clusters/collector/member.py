@@ -13,7 +13,7 @@ from clusters.gateway import Connection, Kind, kinds
 from clusters.gateway.decoding import json_object
 from clusters.gateway.errors import Forbidden, Gone, NotFound, contact_of
 from clusters.gateway.stream import StreamClient
-from fleetportal.kit.errors import PortalError
+from fleetportal.kit.errors import Permanent, PortalError
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +21,11 @@ HEARTBEAT = 10.0  # seconds between two signs of life
 SETTLE = 0.15  # seconds of quiet that let a burst of events become one write
 RETRY = (1.0, 30.0)  # seconds, least and most, between two attempts on a failing cluster
 AUDIT = 3600.0  # seconds until a list finds what the watches missed
+
+
+class OtherCluster(Permanent):
+    """The address leads to a cluster that is not the registered one."""
+
 
 Report = Callable[[Contact, str], Awaitable[None]]
 Flush = Callable[[], Awaitable[None]]
@@ -48,10 +53,13 @@ class Member:
                 await self._session()
                 pause = RETRY[0]
             except* PortalError as group:
+                pause = RETRY[0] if self.alive else pause
                 self.alive = False
                 error = _first(group)
-                await self._report(contact_of(error), error.message)
+                if not isinstance(error, OtherCluster):
+                    await self._report(contact_of(error), error.message)
             finally:
+                self.alive = False
                 self.client.close()
             await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
             pause = min(RETRY[1], pause * 2)
@@ -86,7 +94,7 @@ class Member:
         if uid != self.uid:
             self.alive = False
             await self._report(Contact.DIFFERENT, "The address answers as another cluster.")
-            raise Gone("Another cluster answers.")
+            raise OtherCluster("Another cluster answers.")
 
     async def _say(self, partial: list[str]) -> None:
         self.alive = True

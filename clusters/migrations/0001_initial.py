@@ -52,6 +52,8 @@ class Migration(migrations.Migration):
                 ('last_contact_at', models.DateTimeField(blank=True, null=True)),
                 ('failures', models.PositiveIntegerField(default=0)),
                 ('successes', models.PositiveIntegerField(default=0)),
+                ('changes', models.PositiveIntegerField(default=0)),
+                ('changes_read', models.PositiveIntegerField(default=0)),
                 ('observed_at', models.DateTimeField(blank=True, null=True)),
                 ('pools_packed', models.BinaryField(default=b'')),
                 ('nodes_packed', models.BinaryField(default=b'')),

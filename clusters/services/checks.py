@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import close_old_connections, transaction
+from django.db.models import F
 from django.utils import timezone
 
 from clusters.models import Check, Cluster
@@ -23,6 +24,7 @@ Answer = dict[str, Any]
 LEASE = 60.0  # seconds; the task's own time limit
 TRIES = 3
 KEEP = timedelta(days=7)
+LOST = {"error": "The worker did not come back with an answer.", "remedy": "Try again."}
 
 
 def check_request(
@@ -60,12 +62,17 @@ def check_wait(check: Check, *, seconds: float = 3.0) -> Check:
 
 
 def check_run(pk: str, answer: Callable[[Check], Answer]) -> None:
-    """Answer one check under a lease. A Temporary error is tried TRIES times, others end it."""
+    """Answer one check under a lease. A Temporary error is tried TRIES times, others end it.
+
+    A worker that is lost on the way counts as a try, so that no check is begun for ever.
+    """
     check = Check.objects.select_related("cluster").filter(pk=pk).first()
     if check is None or check.state not in CHECK.active or not leases.claim(check, seconds=LEASE):
         return
-    if check.state == "pending":
-        _to(check, "running", attempts=check.attempts + 1)
+    if check.attempts >= TRIES:
+        _to(check, "failed", result=LOST, finished_at=timezone.now())
+        return
+    _begin(check)
     try:
         result = answer(check)
     except Temporary as error:
@@ -74,6 +81,14 @@ def check_run(pk: str, answer: Callable[[Check], Answer]) -> None:
         _to(check, "failed", result=_failure(error), finished_at=timezone.now())
     else:
         _to(check, "done", result=result, finished_at=timezone.now())
+
+
+def _begin(check: Check) -> None:
+    if check.state == "pending":
+        _to(check, "running", attempts=check.attempts + 1)
+        return
+    Check.objects.filter(pk=check.pk).update(attempts=F("attempts") + 1)
+    check.attempts += 1
 
 
 def checks_prune() -> int:

@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from django.db import transaction
+from django.db import IntegrityError, transaction
+from django.db.models import F
 from django.utils import timezone
 
 from clusters import selectors
@@ -21,6 +22,7 @@ from clusters.models import Cluster, ObservedObject, Pool
 from clusters.pricing import price_book
 from clusters.states import CLUSTER
 from fleetportal.journal.services import event_record
+from fleetportal.kit.errors import Permanent, Stale
 from fleetportal.kit.states import move
 
 # Apps above hear that something of interest changed on a cluster (they ring for themselves).
@@ -76,6 +78,8 @@ def objects_store(
     fresh = [row for row in rows if _differs(known.get((row.namespace, row.name)), row)]
     given = {(row.namespace, row.name) for row in rows}
     lost = [row.pk for key, row in known.items() if key not in given and not row.deleted_at]
+    if not fresh and not lost:
+        return False
     with transaction.atomic():
         ObservedObject.objects.bulk_create(
             fresh,
@@ -92,11 +96,15 @@ def objects_store(
             ],
         )
         ObservedObject.objects.filter(pk__in=lost).update(deleted_at=now)
-    return bool(fresh or lost)
+        _count(cluster)
+    return True
 
 
 def contact_record(*, cluster: Cluster, contact: Contact | None, reason: str = "") -> bool:
-    """Count one contact and move the cluster's state when enough have agreed. True: it moved."""
+    """Count one contact and move the cluster's state when enough have agreed. True: it moved.
+
+    Where another process moved it meanwhile, theirs stands and the next contact speaks again.
+    """
     now = timezone.now()
     seen_at = cluster.last_contact_at
     age = None if seen_at is None else (now - seen_at).total_seconds()
@@ -106,17 +114,8 @@ def contact_record(*, cluster: Cluster, contact: Contact | None, reason: str = "
     if contact is Contact.OK:
         counts["last_contact_at"] = now
     if after.state != before.state:
-        move(
-            cluster,
-            after.state,
-            machine=CLUSTER,
-            reason=after.reason,
-            state_reason=after.reason,
-            state_since=now,
-            **counts,
-        )
-        announce(cluster)
-        return True
+        fields = {"state_reason": after.reason, "state_since": now, **counts}
+        return _to_state(cluster, after.state, fields)
     if contact is not None:
         Cluster.objects.filter(pk=cluster.pk).update(**counts)
         for key, value in counts.items():
@@ -124,8 +123,23 @@ def contact_record(*, cluster: Cluster, contact: Contact | None, reason: str = "
     return False
 
 
+def _to_state(cluster: Cluster, state: str, fields: Mapping[str, Any]) -> bool:
+    try:
+        with transaction.atomic():
+            reason = fields["state_reason"]
+            move(cluster, state, machine=CLUSTER, reason=reason, **fields)
+            _count(cluster)
+    except Stale:
+        return False
+    tell(cluster)
+    return True
+
+
 def capabilities_store(*, cluster: Cluster, found: Capabilities, uid: str) -> None:
-    """Store what a probe found; the first probe pins the cluster's identity."""
+    """Store what a probe found; the first probe pins the cluster's identity.
+
+    Raises Permanent where that cluster is registered already.
+    """
     fields: dict[str, Any] = {
         "capabilities": msgspec.json.decode(msgspec.json.encode(found)),  # lists, as when read
         "probed_at": timezone.now(),
@@ -133,21 +147,42 @@ def capabilities_store(*, cluster: Cluster, found: Capabilities, uid: str) -> No
     if not cluster.uid:
         fields["uid"] = uid
     before = {"capabilities": cluster.capabilities, "uid": cluster.uid}
-    Cluster.objects.filter(pk=cluster.pk).update(**fields)
     changed_facts = {k: v for k, v in fields.items() if k != "probed_at" and before[k] != v}
-    if changed_facts:
-        event_record(
-            action="cluster.probed",
-            obj=cluster,
-            before={k: before[k] for k in changed_facts},
-            after=changed_facts,
-        )
+    try:
+        with transaction.atomic():
+            Cluster.objects.filter(pk=cluster.pk).update(**fields)
+            if changed_facts:
+                event_record(
+                    action="cluster.probed",
+                    obj=cluster,
+                    before={k: before[k] for k in changed_facts},
+                    after=changed_facts,
+                )
+    except IntegrityError as error:
+        other = Cluster.objects.managed().filter(uid=uid).first()
+        name = other.name if other else "another name"
+        raise Permanent(
+            f"This cluster is registered already: {name}.", remedy="Remove one of the two."
+        ) from error
     for key, value in fields.items():
         setattr(cluster, key, value)
 
 
 def announce(cluster: Cluster) -> None:
-    """Tell the apps above that this cluster's objects or state changed."""
+    """Tell the apps above that what they know of this cluster has changed.
+
+    The count is what makes sure that they look, the call only that they do so at once.
+    """
+    _count(cluster)
+    tell(cluster)
+
+
+def _count(cluster: Cluster) -> None:
+    Cluster.objects.filter(pk=cluster.pk).update(changes=F("changes") + 1)
+
+
+def tell(cluster: Cluster) -> None:
+    """Ring for the apps above about a change that is counted already."""
     for listener in changed:
         listener(str(cluster.pk))
 

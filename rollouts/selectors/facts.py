@@ -19,12 +19,14 @@ def strategy_of(rollout: Rollout) -> t.StrategySpec:
     return msgspec.convert(rollout.strategy, t.StrategySpec)
 
 
-def workspace_view(workspace: Workspace | None, now: datetime) -> t.WorkspaceView | None:
-    """None where the row was never applied."""
+def workspace_view(
+    workspace: Workspace | None, cluster: Cluster, now: datetime
+) -> t.WorkspaceView | None:
+    """None where the row was never applied. `cluster`: the one it is on."""
     if workspace is None or workspace.state == "planned":
         return None
     seen = workspace.observed
-    at = workspace.observed_at
+    at = _true_at(workspace, cluster)
     return t.WorkspaceView(
         id=str(workspace.pk),
         state=workspace.state,
@@ -65,10 +67,20 @@ def target_view(target: Target, now: datetime) -> t.TargetView:
         restore_verified=target.restore_verified,
         capacity=target.capacity,
         problem=t.Problem(t.ProblemKind(kind), target.message) if kind else None,
-        new=workspace_view(target.new, now),
-        old=workspace_view(target.old, now),
-        restored=workspace_view(target.restored, now),
+        new=workspace_view(target.new, target.cluster, now),
+        old=workspace_view(target.old, target.cluster, now),
+        restored=workspace_view(target.restored, target.cluster, now),
     )
+
+
+def _true_at(workspace: Workspace, cluster: Cluster) -> datetime | None:
+    """When the observation was last known to hold: a row is written only when something changed,
+    while the collector says of the whole cluster that what is stored is still true.
+    """
+    at, confirmed = workspace.observed_at, cluster.observed_at
+    if at is None or confirmed is None or cluster.changes_read < cluster.changes:
+        return at
+    return max(at, confirmed)
 
 
 def cluster_view(cluster: Cluster) -> t.ClusterView:

@@ -7,7 +7,7 @@ the new holder finds out by itself, since every call is idempotent.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import singledispatch
 from typing import Any
@@ -37,7 +37,7 @@ def perform(action: a.Effect, loaded: Loaded) -> None:
 @perform.register
 def _(action: a.Preflight, loaded: Loaded) -> None:
     target = _row(action, loaded)
-    _call(action, loaded, lambda: delivery.preflight(_new(target)), checked=True)
+    _call(action, loaded, lambda: delivery.preflight(_new(target)), {"checked": True})
 
 
 @perform.register
@@ -48,7 +48,7 @@ def _(action: a.Apply, loaded: Loaded) -> None:
         action,
         loaded,
         lambda: delivery.workspace_apply(_new(target), fence=fence, digest=action.digest),
-        applied=True,
+        {"applied": True},
     )
 
 
@@ -58,7 +58,7 @@ def _(action: a.Smoke, loaded: Loaded) -> None:
     new = action.of is t.Serving.NEW
     workspace = _new(target) if new else _restored(target)
     field = "verified" if new else "restore_verified"
-    _call(action, loaded, lambda: delivery.smoke(workspace), **{field: True})
+    _call(action, loaded, lambda: delivery.smoke(workspace), {field: True})
 
 
 @perform.register
@@ -69,7 +69,8 @@ def _(action: a.SwitchService, loaded: Loaded) -> None:
         action,
         loaded,
         lambda: delivery.service_point(_new(target), fence=fence, digest=action.digest),
-        serving=t.Serving.NEW.value,
+        {"serving": t.Serving.NEW.value},
+        then=lambda: delivery.workspace_serves(_new(target)),
     )
 
 
@@ -81,20 +82,25 @@ def _(action: a.SwitchBack, loaded: Loaded) -> None:
     _call(
         action,
         loaded,
-        lambda: delivery.service_point(workspace, fence=fence, digest=digest),
-        serving=action.to.value,
+        lambda: _switch_back(workspace, _new(target), fence, digest),
+        {"serving": action.to.value},
+        then=lambda: delivery.workspace_serves(workspace),
     )
+
+
+def _switch_back(workspace: Workspace, left: Workspace, fence: int, digest: str) -> None:
+    """What is left may have requests to finish: without a look they would seem not to exist."""
+    delivery.service_point(workspace, fence=fence, digest=digest)
+    delivery.load_observe(left)
 
 
 @perform.register
 def _(action: a.DrainOld, loaded: Loaded) -> None:
+    """Its load is observed before every step from now on (see loads)."""
     target = _row(action, loaded)
-    _call(
-        action,
-        loaded,
-        lambda: delivery.load_observe(_old(target)),
-        phase=t.TargetPhase.DRAIN.value,
-    )
+    delivery.load_observe(_old(target))
+    with fenced(loaded.rollout):
+        _update(action, phase=t.TargetPhase.DRAIN.value)
 
 
 @perform.register
@@ -137,14 +143,14 @@ def _(action: a.Reprovision, loaded: Loaded) -> None:
         action,
         loaded,
         lambda: delivery.workspace_apply(copy, fence=fence, digest=digest),
-        capacity=True,
+        {"capacity": True},
     )
 
 
 def _retire(
     action: a.Effect, loaded: Loaded, workspace: Workspace, reason: str, **kept: str
 ) -> None:
-    _call(action, loaded, lambda: removal.workspace_retire(workspace, reason=reason), **kept)
+    _call(action, loaded, lambda: removal.workspace_retire(workspace, reason=reason), kept)
 
 
 def _row(action: a.Effect, loaded: Loaded) -> Target:
@@ -174,7 +180,7 @@ def _intend(action: a.Effect, loaded: Loaded, **fields: Any) -> Target:
     target = _row(action, loaded)
     until = timezone.now() + IN_FLIGHT
     earlier = target.in_flight_until
-    with fenced(loaded.rollout):
+    with fenced(loaded.rollout, as_seen=True):
         _as_approved(action, loaded)
         _update(action, mutated=True, in_flight_until=max(until, earlier or until), **fields)
     return target
@@ -191,19 +197,29 @@ def _as_approved(action: a.Effect, loaded: Loaded) -> None:
         raise Stale("What was approved has changed.")
 
 
-def _call(action: a.Effect, loaded: Loaded, call: Callable[[], object], **success: Any) -> None:
-    """Call, then record what came of it. Only errors that the portal knows are answers."""
+def _call(
+    action: a.Effect,
+    loaded: Loaded,
+    call: Callable[[], object],
+    success: Mapping[str, object],
+    *,
+    then: Callable[[], object] | None = None,
+) -> None:
+    """Call, then record what came of it, `then` among it. Only errors that we know are answers."""
     try:
         call()
     except Stale:
         raise
     except PortalError as error:
-        outcome = _problem(error)
+        outcome, failed = _problem(error), True
     else:
         outcome = {"problem_kind": "", "message": "", "not_before": None, **success}
+        failed = False
     # The answer ends this request; one that an earlier holder lost may still be on its way.
     with fenced(loaded.rollout):
         _update(action, in_flight_until=_row(action, loaded).in_flight_until, **outcome)
+        if then is not None and not failed:
+            then()
 
 
 def _problem(error: PortalError) -> dict[str, Any]:

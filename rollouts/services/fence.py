@@ -16,12 +16,19 @@ class LostLease(Stale):
 
 
 @contextmanager
-def fenced(rollout: Rollout) -> Iterator[None]:
-    """A transaction in which nobody else can take the rollout over. Raises LostLease."""
+def fenced(rollout: Rollout, *, as_seen: bool = False) -> Iterator[None]:
+    """A transaction in which nobody else can take the rollout over. Raises LostLease.
+
+    `as_seen`: nor has a person asked for anything since the snapshot; raises Stale. An answer of a
+    cluster is recorded without it: it happened, whatever is wished by now.
+    """
     with transaction.atomic():
         ours = Rollout.objects.select_for_update().filter(
             pk=rollout.pk, lease_token=rollout.lease_token
         )
-        if not ours.exists():
+        version = ours.values_list("version", flat=True).first()
+        if version is None:
             raise LostLease("The lease of this rollout has moved on.")
+        if as_seen and version != rollout.version:
+            raise Stale("Somebody asked for something meanwhile.")
         yield

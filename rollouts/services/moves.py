@@ -20,7 +20,9 @@ from rollouts.services.approvals import preflight_request
 from rollouts.services.fence import fenced
 from rollouts.services.snapshot import Loaded, vote_views
 from rollouts.states import APPROVAL, GATE, ROLLOUT, STAGE, TARGET
-from workspaces.services.removal import leftovers_retire, unstarted_retire
+from workspaces.services.removal import leftovers_retire, unstarted_retire, workspace_retire
+
+ENDS = frozenset({t.TargetState.SKIPPED, t.TargetState.ROLLED_BACK})
 
 
 @singledispatch
@@ -33,7 +35,7 @@ def perform(action: object, loaded: Loaded) -> None:
 def _(action: a.MoveRollout, loaded: Loaded) -> None:
     rollout = loaded.rollout
     ended = action.to.value in ROLLOUT.terminal
-    with fenced(rollout):
+    with fenced(rollout, as_seen=True):
         move(
             rollout,
             action.to.value,
@@ -55,7 +57,7 @@ def _(action: a.MoveRollout, loaded: Loaded) -> None:
 def _(action: a.MoveStage, loaded: Loaded) -> None:
     stage = loaded.stages[action.stage]
     now = timezone.now()
-    with fenced(loaded.rollout):
+    with fenced(loaded.rollout, as_seen=True):
         if action.approval is not None:
             _still_approved(loaded, action.approval, now)
         move(
@@ -80,12 +82,10 @@ def _times(stage: Stage, action: a.MoveStage, now: datetime) -> dict[str, Any]:
 @perform.register
 def _(action: a.MoveTarget, loaded: Loaded) -> None:
     target = loaded.targets[action.target]
-    fields: dict[str, Any] = {
-        "not_before": None,
-        "message": action.reason,
-        "retry": False,
-        "undo_blocked": action.undo_blocked,
-    }
+    fields: dict[str, Any] = {"message": action.reason, "undo_blocked": action.undo_blocked}
+    also: dict[str, Any] = {"not_before": None, "retry": False}
+    if action.to is t.TargetState.ROLLING_BACK:
+        also["capacity"] = None  # what an earlier attempt found may have changed
     if action.to not in (t.TargetState.FAILED, t.TargetState.CONFLICT):
         fields["problem_kind"] = ""
     if action.phase is not None:
@@ -100,28 +100,38 @@ def _(action: a.MoveTarget, loaded: Loaded) -> None:
             "verified": False,
             "deadline": None,
         }
-    with fenced(loaded.rollout):
+    with fenced(loaded.rollout, as_seen=True):
         move(
             target,
             action.to.value,
             machine=TARGET,
             reason=action.reason,
             expect={"attempt": action.attempt},
+            also=also,
             **fields,
         )
+        if action.to in ENDS or action.undo_blocked:
+            _drop_planned(target)
+
+
+def _drop_planned(target: Target) -> None:
+    """What was never applied gives back the nodes that were promised to it."""
+    for workspace in (target.new, target.restored):
+        if workspace is not None and workspace.state == "planned":
+            workspace_retire(workspace, reason="It was never applied")
 
 
 @perform.register
 def _(action: a.MoveGate, loaded: Loaded) -> None:
     gate = loaded.gates[action.gate]
-    with fenced(loaded.rollout):
+    with fenced(loaded.rollout, as_seen=True):
         move(gate, action.to.value, machine=GATE, reason=action.reason, retry=False)
 
 
 @perform.register
 def _(action: a.OpenApproval, loaded: Loaded) -> None:
     gate, rollout = loaded.gates[action.gate], loaded.rollout
-    with fenced(rollout):
+    with fenced(rollout, as_seen=True):
         if Approval.objects.filter(gate=gate, state__in=["waiting", "approved"]).exists():
             raise Stale("This gate has an open request already.")
         approval = Approval.objects.create(
@@ -142,7 +152,7 @@ def _(action: a.OpenApproval, loaded: Loaded) -> None:
 def _(action: a.CloseApproval, loaded: Loaded) -> None:
     approval = loaded.approvals[action.approval]
     ended = action.to is not t.ApprovalState.WAITING
-    with fenced(loaded.rollout):
+    with fenced(loaded.rollout, as_seen=True):
         move(
             approval,
             action.to.value,
@@ -166,7 +176,7 @@ def _slot(
     loaded: Loaded, target: Target, expect: t.TargetState, held: int | None, wanted: int | None
 ) -> None:
     """A slot is a unique column, so a doubled claim fails in the database."""
-    with fenced(loaded.rollout):
+    with fenced(loaded.rollout, as_seen=True):
         rows = Target.objects.filter(pk=target.pk, state=expect.value, slot=held)
         if rows.update(slot=wanted) != 1:
             raise Stale("The slot has moved on.")

@@ -20,16 +20,19 @@ from rollouts.engine.actions import Action, Effect, Wait
 from rollouts.engine.steps import next_actions
 from rollouts.engine.waiting import waiting_for
 from rollouts.models import Rollout
-from rollouts.services import effects, moves
+from rollouts.services import effects, looks, moves
 from rollouts.services.snapshot import Loaded, load
 from rollouts.services.start import TASK
 from rollouts.states import ROLLOUT
 
 log = logging.getLogger(__name__)
 
-LEASE = 60.0  # seconds; no step may take longer
+LEASE = 60.0  # seconds from the beginning of each effect; no effect may take longer
 BUDGET = 40.0  # seconds after which a step leaves the rest to the next one
 LOOK_AGAIN = timedelta(seconds=5)  # nothing observed meanwhile: look anyway
+AFTER_A_MISS = timedelta(seconds=0.2)
+AFTER_A_FAILURE = timedelta(seconds=5)
+WISHES = ("state", "version", "pause", "abort", "rollback", "retire_now", "ended_outside")
 
 
 def rollout_advance(pk: str) -> None:
@@ -37,11 +40,13 @@ def rollout_advance(pk: str) -> None:
     rollout = _rollout(pk)
     if rollout is None or not leases.claim(rollout, seconds=LEASE):
         return
-    until = timezone.now()
+    until = timezone.now() + AFTER_A_FAILURE
     try:
         until = _drive(rollout)
     finally:
         leases.release(rollout, not_before=until)
+    if Rollout.objects.filter(pk=pk, settled=False, not_before=None).exists():
+        ring(TASK, pk)  # whoever asked for it rang while we held it
 
 
 def _rollout(pk: str) -> Rollout | None:
@@ -53,8 +58,11 @@ def _rollout(pk: str) -> Rollout | None:
 
 def _drive(rollout: Rollout) -> datetime:
     """Act until only waiting is left; the time of the next look."""
-    started = time.monotonic()
-    while time.monotonic() - started < BUDGET:
+    deadline = time.monotonic() + BUDGET
+    looks.loads_observe(rollout)
+    while time.monotonic() < deadline:
+        _refresh(rollout)
+        looks.room_seek(rollout)
         now = timezone.now()
         loaded = load(rollout, now)
         actions = next_actions(loaded.snapshot, now)
@@ -64,16 +72,25 @@ def _drive(rollout: Rollout) -> datetime:
             if rollout.state in ROLLOUT.terminal and not rollout.waiting_for:
                 _settle(rollout)
             return _next_look(actions, now)
-        if not _perform(todo, loaded):
-            return timezone.now()
+        if not _perform(todo, loaded, deadline):
+            return timezone.now() + AFTER_A_MISS
     return timezone.now()
 
 
-def _perform(actions: Sequence[Action], loaded: Loaded) -> bool:
+def _refresh(rollout: Rollout) -> None:
+    """What people asked for since the last look."""
+    rollout.refresh_from_db(fields=WISHES)
+    rollout.deployment.refresh_from_db(fields=["held", "held_reason"])
+
+
+def _perform(actions: Sequence[Action], loaded: Loaded, deadline: float) -> bool:
     """False when a row was not as it was seen: the next step looks afresh."""
     for action in actions:
+        if time.monotonic() > deadline:
+            return True
         try:
             if isinstance(action, Effect):
+                leases.extend(loaded.rollout, seconds=LEASE)
                 effects.perform(action, loaded)
             else:
                 moves.perform(action, loaded)

@@ -16,7 +16,8 @@ from django.utils import timezone
 
 from clusters.gateway import Gateway, kinds, kube_system_uid
 from clusters.services.connections import gateway_of
-from fleetportal.kit.errors import Permanent, Refused, Temporary
+from clusters.services.observation import announce
+from fleetportal.kit.errors import Permanent, PortalError, Refused, Temporary
 from fleetportal.kit.states import move
 from workspaces.engine.exposition import requests_in_flight
 from workspaces.engine.manifests import OURS
@@ -47,7 +48,7 @@ def preflight(workspace: Workspace) -> None:
     if cluster.cordoned and workspace.state == "planned":
         raise Refused(f"{cluster.name} is cordoned: {cluster.cordon_reason}")
     gateway = gateway_of(cluster)
-    _same_cluster(workspace, gateway)
+    same_cluster(workspace, gateway)
     held = gateway.get(kinds.BY_NAME[workspace.kind], workspace.namespace, workspace.name)
     if held is not None and not _ours(held):
         raise Refused(f"{workspace.kind} {workspace.name} exists and is not ours.")
@@ -58,8 +59,10 @@ def workspace_apply(workspace: Workspace, *, fence: int, digest: str) -> None:
 
     Twice equals once: each object is read first and applied only where one of our fields differs.
     """
+    if workspace.state in ("retiring", "retired"):
+        raise Refused("It is being taken off the cluster.", remedy="Plan again.")
     gateway = gateway_of(workspace.cluster)
-    _same_cluster(workspace, gateway)
+    same_cluster(workspace, gateway)
     if workspace.state == "planned":
         move(workspace, "applying", machine=WORKSPACE, state_since=timezone.now())
     for desired in workspace.manifests:
@@ -67,14 +70,24 @@ def workspace_apply(workspace: Workspace, *, fence: int, digest: str) -> None:
             _apply_one(gateway, workspace, desired, fence=fence, digest=digest)
     if workspace.state == "applying":
         move(workspace, "getting_nodes", machine=WORKSPACE, state_since=timezone.now())
+    # The collector may have seen the object before its row knew the UID.
+    announce(workspace.cluster)
 
 
 def service_point(workspace: Workspace, *, fence: int, digest: str) -> None:
-    """Our Service to this workspace: new connections go there from now on."""
+    """Our Service to this workspace: new connections go there from now on.
+
+    Always written, and only onto the version that was read: the fence in it moves the version on,
+    so that a request which an earlier holder lost on its way fails instead of switching back.
+    """
     gateway = gateway_of(workspace.cluster)
-    _same_cluster(workspace, gateway)
+    same_cluster(workspace, gateway)
     service = next(o for o in workspace.manifests if o["kind"] == "Service")
-    _apply_one(gateway, workspace, service, fence=fence, digest=digest)
+    _apply_one(gateway, workspace, service, fence=fence, digest=digest, always=True)
+
+
+def workspace_serves(workspace: Workspace) -> None:
+    """Record that our Service points here. The caller's transaction holds the rollout's fence."""
     with transaction.atomic():
         others = Workspace.objects.filter(
             deployment=workspace.deployment, cluster=workspace.cluster, serving=True
@@ -121,6 +134,16 @@ def complete(
 
 def load_observe(workspace: Workspace) -> None:
     """Running and waiting requests of all replicas now; unknown where one does not say."""
+    try:
+        running, waiting = _load(workspace)
+    except PortalError:
+        running = waiting = None
+    Workspace.objects.filter(pk=workspace.pk).update(
+        running_requests=running, waiting_requests=waiting
+    )
+
+
+def _load(workspace: Workspace) -> tuple[float | None, float | None]:
     gateway = gateway_of(workspace.cluster)
     running: float | None = 0.0
     waiting: float | None = 0.0
@@ -129,9 +152,7 @@ def load_observe(workspace: Workspace) -> None:
         found = requests_in_flight(answer.body.decode(errors="replace"))
         running = _plus(running, found.running)
         waiting = _plus(waiting, found.waiting)
-    Workspace.objects.filter(pk=workspace.pk).update(
-        running_requests=running, waiting_requests=waiting
-    )
+    return running, waiting
 
 
 def children_of(workspace: Workspace, gateway: Gateway) -> list[str]:
@@ -145,16 +166,25 @@ def children_of(workspace: Workspace, gateway: Gateway) -> list[str]:
 
 
 def _apply_one(
-    gateway: Gateway, workspace: Workspace, desired: Object, *, fence: int, digest: str
+    gateway: Gateway,
+    workspace: Workspace,
+    desired: Object,
+    *,
+    fence: int,
+    digest: str,
+    always: bool = False,
 ) -> None:
+    """`always`: also where nothing differs, and only onto the version that was read."""
     live = _live(gateway, desired)
     if live is not None and live["metadata"].get("deletionTimestamp"):
         raise Temporary(f"{desired['kind']} of that name is still being deleted.", delay=5)
     if live is not None and desired["kind"] != "Namespace" and not _ours(live):
         raise Refused(f"{desired['kind']} {desired['metadata']['name']} exists and is not ours.")
     _expect(workspace, desired)
-    if live is None or differs(desired, live):
+    if always or live is None or differs(desired, live):
         wanted = stamp(desired, digest=digest, fence=fence, desired_hash=desired_hash(desired))
+        if always and live is not None:
+            wanted["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"]
         live = gateway.apply(_with_secret(workspace, wanted), field_manager=field_manager())
     _record(workspace, desired, live)
 
@@ -199,12 +229,11 @@ def _record(workspace: Workspace, desired: Object, live: Mapping[str, Any]) -> N
     ).update(uid=live["metadata"].get("uid", ""), gone_at=None)
 
 
-def _same_cluster(workspace: Workspace, gateway: Gateway) -> None:
+def same_cluster(workspace: Workspace, gateway: Gateway) -> None:
     """Never write to a cluster that took over the address of the one we know."""
     if kube_system_uid(gateway) != workspace.cluster.uid:
-        raise Permanent(
-            f"{workspace.cluster.name} answers as another cluster; nothing was applied."
-        )
+        name = workspace.cluster.name
+        raise Temporary(f"{name} answers as another cluster; nothing was changed there.", delay=10)
 
 
 def _ours(live: Mapping[str, Any]) -> bool:

@@ -13,14 +13,19 @@ from django.utils import timezone
 
 from clusters.models import Cluster, ObservedObject
 from fleetportal.journal.services import event_record
+from fleetportal.kit.doorbell import ring
 from fleetportal.kit.errors import Stale
 from fleetportal.kit.states import move
+from fleetportal.pulse import leases
 from workspaces.engine.ownership import differs
 from workspaces.engine.phases import Observation, PodFacts, observe, pod_facts
 from workspaces.models import Workspace, WorkspaceObject
 from workspaces.states import PHASES, WORKSPACE
 
 TASK = "workspaces.observe"
+LEASE = 30.0
+PASSES = 5  # a cluster that never stops changing is left to the next ring
+HEAVY = ("pools_packed", "nodes_packed", "credential_sealed", "ca_pem")
 SILENT = frozenset({"unreachable", "credentials_refused", "different_cluster"})
 
 # Rollouts hear that a workspace of a deployment looks different now.
@@ -30,10 +35,28 @@ Body = dict[str, Any]
 
 
 def workspaces_observe(cluster_pk: str) -> None:
-    """Read every workspace of one cluster anew (four queries and a write per changed one)."""
-    cluster = Cluster.objects.filter(pk=cluster_pk).first()
-    if cluster is None:
+    """Read every workspace of one cluster anew, until nothing unread is left of it.
+
+    One reader at a time: two that overlap could store the older reading over the newer one.
+    """
+    cluster = Cluster.objects.defer(*HEAVY).filter(pk=cluster_pk).first()
+    if cluster is None or not leases.claim(cluster, seconds=LEASE):
         return
+    try:
+        for _ in range(PASSES):
+            if cluster.changes_read >= cluster.changes:
+                break
+            _observe(cluster)
+            Cluster.objects.filter(pk=cluster.pk).update(changes_read=cluster.changes)
+            cluster.refresh_from_db(fields=["state", "changes", "changes_read"])
+    finally:
+        leases.release(cluster, not_before=None)
+    if cluster.changes_read < Cluster.objects.values_list("changes", flat=True).get(pk=cluster.pk):
+        ring(TASK, cluster.pk)
+
+
+def _observe(cluster: Cluster) -> None:
+    """Four queries, and a write for each workspace that changed."""
     rows = list(
         Workspace.objects.live()
         .filter(cluster=cluster)

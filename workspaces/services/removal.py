@@ -23,10 +23,10 @@ from fleetportal.kit.doorbell import ring
 from fleetportal.kit.errors import PortalError, Temporary
 from fleetportal.kit.states import move
 from fleetportal.pulse import leases
-from workspaces.models import Revision, Workspace, WorkspaceObject
+from workspaces.models import Deployment, Revision, Workspace, WorkspaceObject
 from workspaces.querysets import WorkspaceQuerySet
 from workspaces.services.claims import claims_release
-from workspaces.services.delivery import UNREADABLE
+from workspaces.services.delivery import UNREADABLE, same_cluster
 from workspaces.states import DEPLOYMENT, WORKSPACE
 
 TASK = "workspaces.retire"
@@ -87,8 +87,10 @@ def workspace_retire_step(pk: str) -> None:
         return
     pause = LOOK_AGAIN
     try:
-        if _remove(workspace, gateway_of(workspace.cluster)):
-            _finish(workspace)
+        gateway = gateway_of(workspace.cluster)
+        same_cluster(workspace, gateway)  # on another one everything would look gone
+        last = not _others(workspace).exists()
+        if _remove(workspace, gateway, last=last) and _finish(workspace, last=last):
             return
     except PortalError as error:
         delay = error.delay if isinstance(error, Temporary) else None
@@ -97,19 +99,28 @@ def workspace_retire_step(pk: str) -> None:
     leases.release(workspace, not_before=timezone.now() + pause)
 
 
-def _remove(workspace: Workspace, gateway: Gateway) -> bool:
-    """Delete what may go now. True when nothing of it is left."""
+def _remove(workspace: Workspace, gateway: Gateway, *, last: bool) -> bool:
+    """Delete what may go now. True when nothing of it is left. `last`: of its deployment here."""
     parts = list(workspace.parts.filter(gone_at=None).order_by("pk"))
-    last = not _others(workspace).exists()
-    if last:
-        _delete_parts(gateway, [p for p in parts if p.kind == "Service"])
+    shared = _shared(workspace) if last else []
+    _delete_parts(gateway, [part for part in shared if part.kind == "Service"])
     main = [part for part in parts if part.kind in MAIN_KINDS]
     if not _delete_parts(gateway, main) or not _nothing_runs(workspace, gateway):
         return False
-    rest = [p for p in parts if p.kind == "ConfigMap" or (last and p.kind in ("Service", "Secret"))]
-    if last and _team_secret_in_use(workspace):
-        rest = [part for part in rest if part.kind != "Secret"]
-    return _delete_parts(gateway, rest)
+    rest = [part for part in parts if part.kind == "ConfigMap"]
+    return _delete_parts(gateway, rest + shared)
+
+
+def _shared(workspace: Workspace) -> list[WorkspaceObject]:
+    """What the deployment's revisions share here, whichever of them made it, but the namespace."""
+    rows = WorkspaceObject.objects.filter(
+        workspace__deployment=workspace.deployment,
+        cluster=workspace.cluster,
+        shared=True,
+        gone_at=None,
+    ).exclude(kind="Namespace")
+    kept = ["Secret"] if _team_secret_in_use(workspace) else []
+    return list(rows.exclude(kind__in=kept).order_by("pk"))
 
 
 def _delete_parts(gateway: Gateway, parts: list[WorkspaceObject]) -> bool:
@@ -192,9 +203,15 @@ def _team_secret_in_use(workspace: Workspace) -> bool:
     return live.exclude(workspace__deployment=workspace.deployment).exists()
 
 
-def _finish(workspace: Workspace) -> None:
-    """Nothing is left: give the nodes back; with the last one the deployment ends."""
+def _finish(workspace: Workspace, *, last: bool) -> bool:
+    """Nothing is left: give the nodes back; with the last one the deployment ends.
+
+    False: it has become the last one meanwhile, so what is shared has to go as well.
+    """
     with transaction.atomic():
+        Deployment.objects.select_for_update().get(pk=workspace.deployment_id)
+        if not last and not _others(workspace).exists():
+            return False
         move(
             workspace,
             "retired",
@@ -207,8 +224,13 @@ def _finish(workspace: Workspace) -> None:
             ready_replicas=None,
         )
         claims_release(workspace=workspace)
-        workspace.parts.filter(gone_at=None, shared=True).update(gone_at=timezone.now())
+        if last:
+            left = WorkspaceObject.objects.filter(
+                workspace__deployment=workspace.deployment, cluster=workspace.cluster
+            )
+            left.filter(gone_at=None, shared=True).update(gone_at=timezone.now())
         _deployment_ends(workspace)
+    return True
 
 
 def _deployment_ends(workspace: Workspace) -> None:
