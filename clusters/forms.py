@@ -46,8 +46,7 @@ class CredentialForm:
 
     def _read(self, data: Mapping[str, Any], files: Mapping[str, Any]) -> ClusterCredential:
         if self.mode == "fields":
-            parts = {name: str(data.get(name, "")) for name in SENT_FIELDS}
-            return parse_fields(parts.pop("server"), parts.pop("ca"), parts.pop("token"), **_pem(parts))
+            return _parts({name: str(data.get(name, "")) for name in SENT_FIELDS})
         return parse_kubeconfig(_text(data, files), context=self.values["context"] or None)
 
     def _note(self, problems: tuple[Problem, ...]) -> None:
@@ -67,12 +66,15 @@ class CredentialForm:
             )
 
 
-def _pem(parts: Mapping[str, str]) -> dict[str, str]:
-    return {
-        "client_cert_pem": parts["client_cert"],
-        "client_key_pem": parts["client_key"],
-        "tls_server_name": parts["tls_server_name"],
-    }
+def _parts(sent: Mapping[str, str]) -> ClusterCredential:
+    return parse_fields(
+        sent["server"],
+        sent["ca"],
+        sent["token"],
+        client_cert_pem=sent["client_cert"],
+        client_key_pem=sent["client_key"],
+        tls_server_name=sent["tls_server_name"],
+    )
 
 
 def _text(data: Mapping[str, Any], files: Mapping[str, Any]) -> bytes:
@@ -192,4 +194,6 @@ class QuotaForm:
 
 
 def _quota_line(instance_type: str, nodes: int, capacity_type: str) -> str:
-    return f"{instance_type} {nodes}" + ("" if capacity_type == "on-demand" else f" {capacity_type}")
+    return f"{instance_type} {nodes}" + (
+        "" if capacity_type == "on-demand" else f" {capacity_type}"
+    )

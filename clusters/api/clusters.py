@@ -34,7 +34,9 @@ class NewCluster(serializers.Serializer[Any]):
 
     name = serializers.CharField(max_length=63)
     kubeconfig = serializers.CharField(required=False, write_only=True, trim_whitespace=False)
-    context = serializers.CharField(required=False, help_text="Of the kubeconfig.")
+    context = serializers.CharField(  # type: ignore[assignment]
+        required=False, help_text="Of the kubeconfig."
+    )
     server = serializers.CharField(required=False)
     ca = serializers.CharField(required=False, help_text="PEM.")
     token = serializers.CharField(required=False, write_only=True)
@@ -67,7 +69,7 @@ class AskedCheck(serializers.ModelSerializer[Check]):
 class Registered(ClusterDetail):
     """The cluster, and the check that connects to it."""
 
-    check = serializers.UUIDField(read_only=True)  # type: ignore[assignment]
+    check = serializers.UUIDField(read_only=True)
 
     class Meta(ClusterDetail.Meta):
         fields = (*ClusterDetail.Meta.fields, "check")
@@ -135,7 +137,7 @@ class Clusters(ReadEndpoint):
         refuse_unknown(request, ["page", "page_size"])
         cluster = self.get_object()
         names = Names(self.principal, workloads(self.principal, [cluster.pk]))
-        page = self.paginate_queryset(nodes_of(cluster))  # type: ignore[arg-type]
+        page = self.paginate_queryset(nodes_of(cluster))
         return self.get_paginated_response([node_row(cluster, node, names) for node in page or ()])
 
     @extend_schema(request=None, responses={202: AskedCheck})

@@ -8,7 +8,7 @@ from django.urls import reverse
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 
-from clusters.engine.types import NodeFacts, PoolKind, ProvisionerMode
+from clusters.engine.types import NodeFacts, PoolKind
 from clusters.models import Cluster
 from clusters.selectors import capacity, grid
 from clusters.selectors.census import CLASSES, Tally, tally, unseen
@@ -35,7 +35,9 @@ class Tallied(serializers.Serializer[Any]):
 
 
 def tally_row(found: Tally) -> dict[str, int]:
-    row = {name: getattr(found, name) for name in ("total", "physical", *CLASSES, "shared", "nodes")}
+    row = {
+        name: getattr(found, name) for name in ("total", "physical", *CLASSES, "shared", "nodes")
+    }
     return {**row, "whole_free_nodes": found.whole_free}
 
 
@@ -97,14 +99,14 @@ class ClusterRow(serializers.ModelSerializer[Cluster]):
 
     @extend_schema(responses=serializers.CharField(allow_null=True))
     def get_kubernetes_version(self, row: Cluster) -> str | None:
-        return row.capabilities.get("kubernetes_version")
+        return capabilities_of(row).kubernetes_version
 
     def get_kaito_version(self, row: Cluster) -> str | None:
-        return row.capabilities.get("kaito_version")
+        return capabilities_of(row).kaito_version
 
     def get_provisioner(self, row: Cluster) -> str | None:
-        found = row.capabilities.get("provisioner")
-        return ProvisionerMode(found).value if found else None
+        found = capabilities_of(row).provisioner
+        return found.value if found else None
 
     @extend_schema(responses=Tallied(allow_null=True))
     def get_gpus(self, row: Cluster) -> dict[str, int] | None:

@@ -1,4 +1,4 @@
-"""What a cluster can still take, by node shape: whole free nodes, and nodes that quota lets come."""
+"""What a cluster can still take, by node shape: whole free nodes, and nodes that quota allows."""
 
 from __future__ import annotations
 
@@ -31,17 +31,6 @@ class ShapeLine:
     provisionable: bool
     price_per_hour: float | None
     capacity_type: str
-
-    @property
-    def words(self) -> str:
-        """One line for a list: "2 of 4 whole · 8 × H100", "up to 6 new · A100"."""
-        if self.provisionable:
-            room = "no quota declared" if self.addable is None else f"up to {self.addable} new"
-        elif self.whole_free is None:
-            room = f"unknown of {self.nodes} whole"
-        else:
-            room = f"{self.whole_free} of {self.nodes} whole"
-        return room
 
 
 @dataclass(frozen=True, slots=True)

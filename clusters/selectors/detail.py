@@ -15,6 +15,7 @@ from clusters.selectors.workloads import Foreign, Names, Workload, foreign, work
 from clusters.states import CHECK
 from fleetportal.accounts.principal import Principal
 
+NOTABLE_SKEW = 2.0  # seconds
 CONNECTION = "clusters.connection"  # the task that answers connection checks
 
 
@@ -40,6 +41,12 @@ def last_check(cluster: Cluster) -> Check | None:
 
 def checking(check: Check | None) -> bool:
     return check is not None and check.state in CHECK.active
+
+
+def clock_skew(check: Check | None) -> float | None:
+    """Seconds that the cluster's clock is off by, where that is worth a word."""
+    found = check.result.get("clock_skew_seconds") if check else None
+    return abs(found) if isinstance(found, int | float) and abs(found) >= NOTABLE_SKEW else None
 
 
 def context_of(
@@ -71,6 +78,7 @@ def context_of(
         "teams": [grant.team for grant in cluster.grants.all()],
         "check": check,
         "checking": checking(check),
+        "skew": clock_skew(check),
         "stale": grid.stale(cluster, now),
     }
 

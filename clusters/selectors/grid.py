@@ -104,7 +104,9 @@ def _cells(cluster: Cluster, node: NodeFacts, names: Names) -> Iterable[dict[str
 def _rest(cluster: Cluster, node: NodeFacts, count: int) -> Iterable[dict[str, str]]:
     """Cards that nobody holds: free, blocked for a reason, or faulty."""
     why = why_blocked(cluster, node)
-    cell = {"state": "off", "label": f"blocked, {why}"} if why else {"state": "free", "label": "free"}
+    cell = (
+        {"state": "off", "label": f"blocked, {why}"} if why else {"state": "free", "label": "free"}
+    )
     yield from [cell] * count
     yield from [{"state": "fault", "label": "faulty"}] * node.faulty
 
@@ -134,8 +136,10 @@ def model_words(model: str) -> str:
 
 
 def shape_words(gpus: int, model: str) -> str:
-    """ "8 × H100 80GB HBM3"; a lone card is the model alone."""
-    return model_words(model) if gpus == 1 else f"{gpus} × {model_words(model)}"
+    """Number and model, as in a table's cell; a lone card is the model alone."""
+    return (
+        model_words(model) if gpus == 1 else f"{gpus} \N{MULTIPLICATION SIGN} {model_words(model)}"
+    )
 
 
 def table_rows(cluster: Cluster, names: Names) -> list[dict[str, Any]]:

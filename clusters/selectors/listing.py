@@ -51,7 +51,7 @@ class ClusterLine:
 
 
 def matching(rows: ClusterQuerySet, filters: Mapping[str, str]) -> QuerySet[Cluster]:
-    """`filters`: q (name or region), state (a state, "attention" or "cordoned"), environment, mode."""
+    """`filters`: q (name, region), state (or "attention", "cordoned"), environment, mode."""
     found: QuerySet[Cluster] = rows
     if filters.get("q"):
         found = found.filter(Q(name__icontains=filters["q"]) | Q(region__icontains=filters["q"]))

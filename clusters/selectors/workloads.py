@@ -83,7 +83,11 @@ class Names:
 def foreign(cluster: Cluster) -> list[Foreign]:
     """KAITO objects here that nobody made through this portal; children of a set go with it."""
     rows = ObservedObject.objects.filter(
-        cluster=cluster, ours=False, owner="", deleted_at=None, kind__in=["Workspace", "InferenceSet"]
+        cluster=cluster,
+        ours=False,
+        owner="",
+        deleted_at=None,
+        kind__in=["Workspace", "InferenceSet"],
     ).order_by("kind", "namespace", "name")
     return [
         Foreign(row.kind, row.namespace, row.name, manager_of(row.body), row.seen_at)

@@ -1,4 +1,4 @@
-"""What an operator does to one cluster: check, cordon, declare quota, replace its credential, remove."""
+"""What an operator does to one cluster: check, cordon, quota, another credential, remove."""
 
 from __future__ import annotations
 
@@ -50,9 +50,7 @@ def cordon(request: HttpRequest, name: str) -> HttpResponse:
         return _ask_cordon(request, cluster)
     try:
         _unchanged(request, cluster)
-        cluster_cordon(
-            principal=principal, cluster=cluster, reason=request.POST.get("comment", "")
-        )
+        cluster_cordon(principal=principal, cluster=cluster, reason=request.POST.get("comment", ""))
     except (Invalid, Refused) as error:
         return _ask_cordon(request, cluster, error)
     messages.success(request, f"{name} is cordoned. What runs there stays.")

@@ -1,4 +1,4 @@
-"""Joining a cluster: its credential, what it is called, and the rights that the portal needs there."""
+"""Joining a cluster: its credential, its name, and the rights that the portal needs there."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MEMBER_RBAC = settings.BASE_DIR / "deploy" / "kubernetes" / "member-rbac.yaml"
 @require_http_methods(["GET", "POST"])
 @declares("cluster.register")
 def register(request: HttpRequest) -> HttpResponse:
-    """`?from=kubeconfig` or `fields`. After it the cluster's page, with the first check under way."""
+    """`?from=kubeconfig` or `fields`. Then the cluster's page, its first check under way."""
     if request.method == "GET":
         form = RegisterForm(CredentialForm(mode=request.GET.get("from", "")))
         return _page(request, form)

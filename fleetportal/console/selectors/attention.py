@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.db.models import Q
 from django.urls import reverse
 
 from clusters.models import Cluster
@@ -88,7 +89,7 @@ def _cluster_words(cluster: Cluster, hidden: int, now: datetime) -> Iterable[str
 
 def _deployments(principal: Principal) -> tuple[list[Item], Counter[str]]:
     """Those in trouble, and for each silent cluster how many deployments it hides."""
-    rows = with_workspaces(deployments_for(principal).filter(calm=0).order_by("name", "pk"))
+    rows = with_workspaces(deployments_for(principal).filter(Q(("calm", 0))).order_by("name", "pk"))
     items, hidden = [], Counter[str]()
     for deployment in rows[:MOST]:
         living: Sequence[Workspace] = deployment.living  # type: ignore[attr-defined]
@@ -140,7 +141,7 @@ def _rollouts(principal: Principal) -> list[Item]:
 def _newest(deployments: Iterable[object]) -> dict[object, object]:
     """The last rollout of each deployment: an older one's failure is history."""
     rows = Rollout.objects.filter(deployment_id__in=list(deployments)).order_by("created_at")
-    return {deployment: pk for deployment, pk in rows.values_list("deployment_id", "pk")}
+    return dict(rows.values_list("deployment_id", "pk"))
 
 
 def _rollout(rollout: Rollout) -> Item:

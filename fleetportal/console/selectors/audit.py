@@ -55,12 +55,12 @@ def read_filters(asked: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _moment(name: str, text: str) -> datetime | None:
-    """A day or a moment, in UTC unless it says otherwise; a day as `until` is meant with its end."""
+    """A day or a moment, in UTC unless it says otherwise; `until` a day includes it."""
     if not text:
         return None
     try:
         day = parse_date(text)
-        moment = parse_datetime(text) if day is None else datetime(day.year, day.month, day.day)  # noqa: DTZ001
+        moment = parse_datetime(text) if day is None else datetime(day.year, day.month, day.day)
     except ValueError:
         day = moment = None
     if moment is None:
@@ -78,9 +78,7 @@ def filtered(rows: QuerySet[Event], filters: Mapping[str, Any]) -> QuerySet[Even
 
 
 def lines_of(events: Iterable[Event]) -> list[AuditLine]:
-    return [
-        AuditLine(event, words_of(event), url_of(event), changes_of(event)) for event in events
-    ]
+    return [AuditLine(event, words_of(event), url_of(event), changes_of(event)) for event in events]
 
 
 def words_of(event: Event) -> str:

@@ -29,7 +29,9 @@ def _workload(principal: Principal, row: Workspace) -> Workload:
     if not principal.sees_team(row.deployment.team_id):
         return Workload(row.cluster_id, row.namespace, row.name, name="")
     state = WORKSPACE.states[row.state]
-    outside = f"Changed outside: {', '.join(row.changed_outside[:3])}" if row.changed_outside else ""
+    outside = (
+        f"Changed outside: {', '.join(row.changed_outside[:3])}" if row.changed_outside else ""
+    )
     return Workload(
         cluster=row.cluster_id,
         namespace=row.namespace,

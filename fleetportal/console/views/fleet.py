@@ -9,6 +9,8 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
+from clusters.models import Cluster
+from clusters.selectors.census import overview
 from clusters.states import CLUSTER
 from fleetportal.accounts.principal import declares
 from fleetportal.console.selectors import fleet
@@ -47,8 +49,8 @@ def fleet_page(request: HttpRequest) -> HttpResponse:
     return page(request, "console/fleet.html", context, part="live")
 
 
-def _figures(rows: list[Any]) -> dict[str, Any]:
-    found = fleet.census.overview(rows)
+def _figures(rows: list[Cluster]) -> dict[str, Any]:
+    found = overview(rows)
     return {
         "overview": found,
         "figures": fleet.figures(found),
