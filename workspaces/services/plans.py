@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -26,6 +27,7 @@ from workspaces.engine.canonical import digest as canonical_digest
 from workspaces.engine.manifests import Manifests, RevisionSpec, build, targets
 from workspaces.engine.placement import place
 from workspaces.engine.types import Decision, Demand, Policy
+from workspaces.engine.validate import check
 from workspaces.models import CatalogModel, Deployment, Plan, Revision
 from workspaces.selectors import verdicts
 from workspaces.services import facts
@@ -139,10 +141,23 @@ def _compute(plan: Plan) -> None:
     decision = _decide(plan, fleet)
     number = next_number(plan.deployment)
     manifests = _manifests(plan, decision, fleet, number) if not decision.blocked else None
+    refusal = _refusal(manifests, fleet, plan) if manifests else ""
+    if refusal:
+        decision, manifests = replace(decision, blocked=refusal, summary=refusal), None
     stored = {} if manifests is None else msgspec.to_builtins(manifests)
     chosen = {v.cluster_id for v in decision.verdicts if v.verdict == "selected"}
     uids = {cluster.name: cluster.uid for cluster in fleet if cluster.id in chosen}
     _store(plan, decision, {**stored, "number": number} if stored else {}, uids)
+
+
+def _refusal(manifests: Manifests, fleet: list[ClusterFacts], plan: Plan) -> str:
+    """What KAITO's admission would refuse of the manifests; empty when it would take them."""
+    model = facts.model_spec(plan.model)
+    for cluster in fleet:
+        if cluster.name in manifests.patches:
+            for problem in check(manifests.of(cluster.name), cluster, model):
+                return f"{cluster.name} would refuse {problem.field}: {problem.message}."
+    return ""
 
 
 def plan_expire(plan: Plan, reason: str) -> None:

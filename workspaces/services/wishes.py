@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from fleetportal.kit.errors import FieldProblem, Invalid, Missing
 from workspaces import catalog
-from workspaces.engine.names import RESERVED
 from workspaces.engine.policy import PolicyError, parse_policy
 from workspaces.engine.scores import TERMS
 from workspaces.engine.types import Policy
+from workspaces.engine.validate import check_deployment_name
 from workspaces.models import CatalogModel
 
-NAME = re.compile(r"[a-z]([-a-z0-9]{0,34}[a-z0-9])?")
 MOST_REPLICAS = 1000
 
 
@@ -33,13 +31,7 @@ def model_row(name: str) -> CatalogModel:
 
 def validate(name: str, spec: Mapping[str, Any], model: CatalogModel) -> None:
     """Raises Invalid naming every field that cannot be used."""
-    problems = []
-    if not isinstance(name, str) or not NAME.fullmatch(name):
-        remedy = "Up to 36 lower-case letters, digits and hyphens, starting with a letter."
-        problems.append(FieldProblem("name", "is not a DNS label", remedy))
-    elif RESERVED.fullmatch(name):
-        remedy = "Choose a name that does not end like -r1-4f2c."
-        problems.append(FieldProblem("name", "looks like an object of a revision", remedy))
+    problems = [FieldProblem(p.field, p.message, p.remedy) for p in check_deployment_name(name)]
     if not 1 <= spec["replicas"] <= MOST_REPLICAS:
         problems.append(FieldProblem("replicas", "is out of range", f"1 to {MOST_REPLICAS}."))
     length = spec["max_model_len"]
