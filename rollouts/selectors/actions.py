@@ -30,7 +30,6 @@ class Action:
     submit: str
     comment: str
     danger: bool = False
-    primary: bool = False
 
 
 PAUSE = Action(
@@ -48,17 +47,22 @@ RESUME = Action(
     "It goes on where it stopped; its gates are asked again.",
     "Resume",
     "optional",
-    primary=True,
 )
 RETRY = Action(
     "retry",
     "Retry…",
     "Try again?",
-    "Everything that failed gets another attempt, from its check on. An expired request for "
-    "approval is asked for again.",
+    "Everything that failed gets another attempt, from its check on.",
     "Retry",
     "optional",
-    primary=True,
+)
+ASK = Action(
+    "ask",
+    "Ask again…",
+    "Ask for approval again?",
+    "A new request goes to the approvers; the old one stays in the history.",
+    "Ask again",
+    "optional",
 )
 ABORT = Action(
     "abort",
@@ -90,7 +94,7 @@ RETIRE = Action(
     "required",
     danger=True,
 )
-ACTIONS = {one.key: one for one in (PAUSE, RESUME, RETRY, ABORT, ROLLBACK, RETIRE)}
+ACTIONS = {one.key: one for one in (PAUSE, RESUME, RETRY, ASK, ABORT, ROLLBACK, RETIRE)}
 
 
 def offered(parts: Parts) -> list[Action]:
@@ -100,9 +104,10 @@ def offered(parts: Parts) -> list[Action]:
         return []
     wait = wait_of(rollout)
     keeps_old = bool(wait and wait.kind == "old" and not rollout.retire_now)
-    stuck = rollout.state == "failed" or bool(wait and wait.kind == "approval_expired")
+    failed = rollout.state == "failed" or any(one.state in RETRIED for one in parts.targets)
     found = [
-        (RETRY, stuck or any(target.state in RETRIED for target in parts.targets)),
+        (RETRY, failed),
+        (ASK, bool(wait and wait.kind == "approval_expired")),
         (RESUME, rollout.pause),
         (PAUSE, not rollout.pause and rollout.state != "failed" and not rollout.abort),
         (RETIRE, keeps_old),

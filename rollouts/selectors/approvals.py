@@ -37,6 +37,10 @@ class Preflight:
     of: int | None = None
     rows: Sequence[Mapping[str, str]] = ()
 
+    @property
+    def words(self) -> str:
+        return f"{self.ready} of {self.of} target{'' if self.of == 1 else 's'} can take it now."
+
     def stale(self, now: datetime) -> bool:
         """Whether somebody who is about to decide should have it asked again."""
         old = self.at is None or (now - self.at).total_seconds() > FRESH

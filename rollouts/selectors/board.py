@@ -96,7 +96,7 @@ def _stage(
     targets = parts.of(stage)
     state = STAGE.states[stage.state]
     shown = [one for one in targets if not short or _exceptional(one)]
-    gates = [_gate(principal, parts, gate, spec, now) for gate in _ordered(stage.gates.all())]
+    gates = [] if stage.state == "skipped" else _ordered(stage.gates.all())
     return {
         "key": stage.pk,
         "name": stage.name,
@@ -107,7 +107,7 @@ def _stage(
         "deadline": _soak_end(parts.rollout, stage),
         "counts": counts(targets) if short else "",
         "targets": [_target(parts, target, now) for target in shown],
-        "gates": gates,
+        "gates": [_gate(principal, parts, gate, spec, now) for gate in gates],
     }
 
 
@@ -129,8 +129,7 @@ def _stage_note(
     open_ = _open_approval(parts, stage)
     if stage.state == "waiting" and open_ is not None:
         return f"Waiting for approval. {judged(principal, open_, now)[1]}".strip()
-    wait = wait_of(parts.rollout)
-    return wait.text if stage.state == "waiting" and wait else ""
+    return ""
 
 
 def until_words(parts: Parts, wait: Wait | None) -> str:
@@ -181,9 +180,14 @@ def _target(parts: Parts, target: Target, now: datetime) -> Dict:
         "label": state.label,
         "tone": state.tone,
         "message": _message(target),
-        "phases": phases(target.new) if target.new and target.applied else [],
+        "phases": _phases(target),
         "notes": _notes(parts, target, now),
     }
+
+
+def _phases(target: Target) -> list[Dict]:
+    over = target.state in ("rolled_back", "skipped", "rolling_back")
+    return phases(target.new) if target.new and target.applied and not over else []
 
 
 def _message(target: Target) -> str:
@@ -246,6 +250,13 @@ def decided_by(approval: Approval) -> str:
     if names["reject"]:
         return f"Rejected by {', '.join(names['reject'])}"
     return f"Approved by {', '.join(names['approve'])}" if names["approve"] else ""
+
+
+def rejected_because(parts: Parts) -> str:
+    """The words of whoever rejected it."""
+    votes = [vote for one in parts.approvals.values() for vote in one.votes.all()]
+    said = [vote.comment for vote in votes if vote.decision == "reject"]
+    return f"\u201c{said[0]}\u201d" if said and said[0] else ""
 
 
 def to_decide(principal: Principal, parts: Parts, now: datetime) -> Approval | None:

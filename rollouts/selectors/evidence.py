@@ -99,14 +99,24 @@ def _fields(revision: Revision) -> dict[str, str]:
     return fields | _flat(spec.get("policy") or {}, "policy")
 
 
+def in_words(changes: Iterable[Change]) -> list[Change]:
+    """ "policy.placement_type" -> "placement type", for people."""
+    return [
+        (field.removeprefix("policy.").replace("_", " ").replace(".", " "), before, after)
+        for field, before, after in changes
+    ]
+
+
 def _flat(value: object, path: str) -> dict[str, str]:
     """Nested values as dotted paths: "policy.spread[0].topology_key" -> "environment"."""
     if isinstance(value, Mapping):
         parts = [_flat(item, f"{path}.{key}") for key, item in value.items()]
-    elif isinstance(value, Sequence) and not isinstance(value, str):
-        parts = [_flat(item, f"{path}[{index}]") for index, item in enumerate(value)]
-    else:
+    elif isinstance(value, str) or not isinstance(value, Sequence):
         return {path: str(value)}
+    elif all(isinstance(item, str) for item in value):
+        return {path: ", ".join(value)}
+    else:
+        parts = [_flat(item, f"{path}[{index}]") for index, item in enumerate(value)]
     return {key: text for part in parts for key, text in part.items()}
 
 

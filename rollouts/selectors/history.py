@@ -11,6 +11,7 @@ from fleetportal.journal.selectors import events_for
 from rollouts.models import Rollout
 
 SHOWN = 200
+ASKED = ("rollout.abort_requested", "rollout.rollback_requested")
 AFTERMATH = timedelta(minutes=1)  # what belongs to the end is written shortly after it
 
 
@@ -24,11 +25,13 @@ def events_of(principal: Principal, rollout: Rollout) -> list[dict[str, Any]]:
     return [_line(event) for event in rows[:SHOWN]]
 
 
-def ended_because(rollout: Rollout) -> str:
-    """The reason written with the last change of state."""
+def ended_because(rollout: Rollout) -> tuple[str, str]:
+    """The reason written with the last change of state, and who asked for it and why."""
     rows = Event.objects.filter(object_type="rollout", object_id=str(rollout.pk))
     last = rows.filter(after__state=rollout.state).only("reason").first()
-    return last.reason if last else ""
+    asked = rows.filter(action__in=ASKED).first()
+    who = f"Asked for by {asked.actor_name}: {asked.reason}" if asked and asked.reason else ""
+    return last.reason if last else "", who
 
 
 def _line(event: Event) -> dict[str, Any]:

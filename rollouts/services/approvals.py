@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import Exists, F, OuterRef
 from django.utils import timezone
 
 from clusters.models import Check
@@ -18,14 +19,15 @@ from fleetportal.kit.doorbell import ring
 from fleetportal.kit.errors import FieldProblem, Forbidden, Invalid, PortalError, Refused
 from rollouts.engine.types import Decision
 from rollouts.engine.votes import can_decide
-from rollouts.models import Approval, Rollout, Target, Vote
+from rollouts.models import Approval, Gate, Rollout, Target, Vote
 from rollouts.selectors.approvals import PREFLIGHT as PREFLIGHT
-from rollouts.selectors.facts import approval_view, person_of
+from rollouts.selectors.facts import approval_view, person_of, strategy_of
 from rollouts.services.snapshot import vote_views
 from rollouts.services.start import TASK
 from workspaces.services.delivery import preflight
 
 LONGEST_COMMENT = 2000
+UNDECIDED = ("expired", "void", "withdrawn")
 
 
 def vote_cast(
@@ -48,6 +50,47 @@ def vote_cast(
     except IntegrityError as error:
         raise Refused("You have decided this already.", type_="already-decided") from error
     return vote
+
+
+def approval_open(
+    gate: Gate, *, digest: str, roles: Sequence[str], quorum: int, expires_at: datetime
+) -> Approval:
+    """Ask for a decision, and have the pre-flight looked at before anybody opens the page."""
+    rollout = gate.stage.rollout
+    approval = Approval.objects.create(
+        team_id=rollout.team_id,
+        rollout=rollout,
+        gate=gate,
+        digest=digest,
+        requester=rollout.requested_by,
+        roles=list(roles),
+        quorum=quorum,
+        expires_at=expires_at,
+    )
+    event_record(action="approval.requested", obj=approval, after={"digest": digest})
+    preflight_request(principal=None, approval=approval)
+    return approval
+
+
+def approvals_ask_again(rollout: Rollout) -> int:
+    """A new request for every gate whose last one ended undecided. How many."""
+    specs = {spec.name: spec for spec in strategy_of(rollout).stages}
+    undecided = Approval.objects.filter(gate=OuterRef("pk"), state__in=UNDECIDED)
+    others = Approval.objects.filter(gate=OuterRef("pk")).exclude(state__in=UNDECIDED)
+    gates = Gate.objects.filter(
+        Exists(undecided), ~Exists(others), stage__rollout=rollout, stage__state="waiting"
+    )
+    found = list(gates.select_related("stage__rollout__requested_by"))
+    for gate in found:
+        spec = specs[gate.stage.name]
+        approval_open(
+            gate,
+            digest=rollout.digest,
+            roles=spec.approver_roles,
+            quorum=spec.quorum,
+            expires_at=timezone.now() + timedelta(seconds=spec.approval_ttl_seconds),
+        )
+    return len(found)
 
 
 def decidable(principal: Principal, approval: Approval, now: datetime) -> tuple[bool, str]:

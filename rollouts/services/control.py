@@ -15,6 +15,7 @@ from fleetportal.journal.services import event_record
 from fleetportal.kit.doorbell import ring
 from fleetportal.kit.errors import Refused, Stale
 from rollouts.models import Gate, Rollout, Target
+from rollouts.services.approvals import approvals_ask_again
 from rollouts.services.start import TASK
 from rollouts.states import ROLLOUT
 
@@ -39,12 +40,16 @@ def rollout_rollback(*, principal: Principal, rollout: Rollout, reason: str = ""
 
 
 def rollout_retry(*, principal: Principal, rollout: Rollout, reason: str = "") -> None:
-    """Another attempt for everything that failed. Raises Refused where nothing did."""
+    """Another attempt for everything that failed, another request for what nobody decided.
+
+    Raises Refused where there is neither.
+    """
     require(principal, "rollout.control", rollout)
     with transaction.atomic():
         targets = Target.objects.filter(rollout=rollout, state__in=["failed", "conflict"])
         gates = Gate.objects.filter(stage__rollout=rollout, state="failed")
         asked = targets.update(retry=True) + gates.update(retry=True)
+        asked += approvals_ask_again(rollout)
         if not asked:
             raise Refused("Nothing of this rollout has failed.", type_="nothing-to-retry")
         _wish(principal, rollout, "retry_requested", reason)

@@ -16,7 +16,7 @@ from rollouts.engine import types as t
 from rollouts.engine.votes import tally
 from rollouts.models import Approval, Stage, Target
 from rollouts.selectors.facts import approval_view
-from rollouts.services.approvals import preflight_request
+from rollouts.services.approvals import approval_open
 from rollouts.services.fence import fenced
 from rollouts.services.snapshot import Loaded, vote_views
 from rollouts.states import APPROVAL, GATE, ROLLOUT, STAGE, TARGET
@@ -134,18 +134,13 @@ def _(action: a.OpenApproval, loaded: Loaded) -> None:
     with fenced(rollout, as_seen=True):
         if Approval.objects.filter(gate=gate, state__in=["waiting", "approved"]).exists():
             raise Stale("This gate has an open request already.")
-        approval = Approval.objects.create(
-            team_id=rollout.team_id,
-            rollout=rollout,
-            gate=gate,
+        approval_open(
+            gate,
             digest=action.digest,
-            requester=rollout.requested_by,
-            roles=list(action.roles),
+            roles=action.roles,
             quorum=action.quorum,
             expires_at=action.expires_at,
         )
-        event_record(action="approval.requested", obj=approval, after={"digest": action.digest})
-        preflight_request(principal=None, approval=approval)
 
 
 @perform.register

@@ -195,6 +195,7 @@ def _context(principal: Principal, approval: Approval) -> dict[str, Any]:
         "can": can,
         "why_not": why_not,
         "evidence": found,
+        "changes": evidence.in_words(found.changes),
         "cost": signed(found.cost),
         "votes": list(approval.votes.all()),
         "may_check": may_preflight(principal, approval) and approval.state == "waiting",

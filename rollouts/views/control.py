@@ -27,6 +27,7 @@ DOES = {
     "pause": control.rollout_pause,
     "resume": control.rollout_resume,
     "retry": control.rollout_retry,
+    "ask": control.rollout_retry,
     "abort": control.rollout_abort,
     "rollback": control.rollout_rollback,
     "retire": control.rollout_retire_now,

@@ -11,7 +11,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from rollouts.models import Rollout, Target
+from rollouts.models import Approval, Rollout, Target
+from rollouts.services.step import rollout_advance
 from tests.conftest import CountQueries
 from tests.engine.placement_world import story
 from tests.factories import make_plan, make_ready, make_rollout, make_served, make_waiting, put
@@ -216,6 +217,49 @@ def test_a_retry_with_nothing_failed_says_so_on_the_same_page(people: People) ->
     assert ">again</textarea>" in words
 
 
+def test_an_expired_request_is_asked_for_again(people: People) -> None:
+    approval = make_waiting(people.engineer, people.assist)
+    put([approval], expires_at=timezone.now() - timedelta(seconds=1))
+    rollout_advance(str(approval.rollout_id))
+    client, url = signed_in(people.engineer), page_of(approval.rollout)
+    shown = text(client, url)
+    assert "The approval of production is expired. Ask for it again." in shown
+    assert "Ask again…" in shown
+    assert client.post(act(approval.rollout, "ask"), {}).status_code == 303
+    newest = Approval.objects.exclude(pk=approval.pk).get()
+    assert (newest.state, newest.requester, newest.digest) == (
+        "waiting",
+        people.engineer,
+        approval.digest,
+    )
+    again = client.post(act(approval.rollout, "ask"), {})
+    assert again.status_code == 409
+
+
+def test_a_rejected_rollout_says_by_whom_and_in_which_words(people: People) -> None:
+    approval = make_waiting(people.engineer, people.assist)
+    body = {"digest": approval.digest, "comment": "Too slow."}
+    signed_in(people.approver).post(reverse("approval_reject", args=[approval.pk]), body)
+    put([approval], state="rejected")
+    put([approval.rollout], state="rejected", ended_at=timezone.now())
+    shown = text(signed_in(people.engineer), page_of(approval.rollout))
+    assert "\u201cToo slow.\u201d" in shown
+    assert "Rejected by approver" in shown
+
+
+def test_a_rollback_that_ended_says_who_asked_for_it_and_that_promotion_is_held(
+    people: People,
+) -> None:
+    rollout = make_rollout(people.engineer, people.assist)
+    client = signed_in(people.operator)
+    client.post(act(rollout, "rollback"), {"comment": "Out of memory."})
+    put([rollout], state="rolled_back", ended_at=timezone.now())
+    put([rollout.deployment], held=True, held_reason="Rolled back.")
+    shown = text(client, page_of(rollout))
+    assert "Asked for by operator: Out of memory." in shown
+    assert "Promotion is held until somebody starts another rollout." in shown
+
+
 def test_unknown_actions_and_foreign_rollouts_are_not_found(people: People) -> None:
     rollout = make_rollout(people.engineer, people.assist)
     assert signed_in(people.engineer).get(act(rollout, "explode")).status_code == 404
@@ -263,7 +307,10 @@ def test_the_list_is_filtered_on_the_server(people: People, query: str, found: s
     assert {name for name in ("asks", "runs", "done") if f">{name}<" in shown} == found
 
 
-TWO = {"policy": {"placement_type": "PickN", "number_of_clusters": 2}, "replicas": 2}
+TWO: dict[str, Any] = {
+    "policy": {"placement_type": "PickN", "number_of_clusters": 2},
+    "replicas": 2,
+}
 
 
 def test_the_list_asks_the_database_the_same_number_of_times_whatever_its_length(
