@@ -6,14 +6,13 @@ cannot say which filter failed. Both answers are compared before anything is tim
 
 from __future__ import annotations
 
-import gc
 import random
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from bench.report import Least, Line, least, ms, pair
 from clusters.engine.types import (
     Capabilities,
     ClusterFacts,
@@ -28,7 +27,7 @@ from workspaces.engine.types import Demand, ModelSpec, Policy, Situation
 
 CLUSTERS, POOLS, TOP = 1000, 8, 10
 TARGET = 2.0
-ROUNDS = 30
+ROUNDS = 300
 _MODEL = ModelSpec(
     slug="microsoft--phi-4-mini-instruct",
     hf_id="microsoft/Phi-4-mini-instruct",
@@ -108,7 +107,9 @@ def _pool(rng: random.Random, mode: ProvisionerMode, index: int) -> PoolFacts:
         compute_capability=capability,
         price_per_hour=round(price * rng.uniform(0.9, 1.2), 4),
         quota_nodes=None if existing else rng.choice((None, 4, 8)),
-        selector={"nvidia.com/gpu.product": gpu} if existing else {},
+        selector=(
+            {"nvidia.com/gpu.product": gpu, "nvidia.com/gpu.count": str(gpus)} if existing else {}
+        ),
     )
 
 
@@ -161,26 +162,8 @@ def _best(totals: Ints) -> Ints:
     return np.sort(np.partition(totals, len(totals) - TOP)[-TOP:])
 
 
-def best_of(work: Callable[[], object], repeat: int = 20) -> float:
-    """Least milliseconds of one call."""
-    least = np.inf
-    for _ in range(repeat):
-        start = time.perf_counter()
-        work()
-        least = min(least, time.perf_counter() - start)
-    return float(least) * 1e3
-
-
-def ratio(ours: Callable[[], object], theirs: Callable[[], object]) -> tuple[float, float, float]:
-    """Least ms of each, alternating so that both meet the same noise, and ours over theirs."""
-    a = b = np.inf
-    for _ in range(ROUNDS):
-        a, b = min(a, best_of(ours)), min(b, best_of(theirs))
-    return a, b, a / b
-
-
-def main() -> None:
-    """Print one line per measurement; raises when the answers differ."""
+def lines() -> list[Line]:
+    """Raises AssertionError when the answers differ."""
     facts = fleet()
     demand = Demand(_MODEL, 3, None, "assist", Policy())
     fields = table.build(demand, facts, Situation(), sizing.estimate)
@@ -189,20 +172,19 @@ def main() -> None:
     ours, theirs = product(fields, ask, able), floor(fields, ask, able)
     for name in ("chosen", "totals", "top"):
         np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name), err_msg=name)
-    gc.collect()
-    a, b, times = ratio(lambda: product(fields, ask, able), lambda: floor(fields, ask, able))
-    verdict = "ok" if times <= TARGET else "ABOVE TARGET"
-    print(
-        f"placement kernel, {CLUSTERS:,} clusters x {POOLS} pools: {a:.3f} ms, "
-        f"floor {b:.3f} ms, {times:.2f}x (target <= {TARGET:g}x) {verdict}"
+    a, b = pair(
+        lambda: product(fields, ask, able), lambda: floor(fields, ask, able), ROUNDS, inner=1
     )
-    whole = best_of(lambda: place(demand, facts, Situation()), 10)
-    verdict = "ok" if whole <= 100 else "ABOVE TARGET"
-    print(f"place(), a verdict for each of {CLUSTERS:,}: {whole:.1f} ms (target <= 100) {verdict}")
-    decision = place(demand, facts, Situation())
-    read = best_of(lambda: [v.reason for v in decision.verdicts[:50]], 1)
-    print(f"the sentences of 50 verdicts, made when first read: {read:.2f} ms")
+    times = a.cpu / b.cpu
+    what = f"placement kernel, {CLUSTERS:,} clusters x {POOLS} pools"
+    first = Line(what, ms(a.cpu), ms(b.cpu), times, f"<= {TARGET:g}x", times <= TARGET)
+    whole = _least_of(lambda: place(demand, facts, Situation()), 10)
+    what = f"a decision with {CLUSTERS:,} verdicts"
+    return [first, Line(what, ms(whole.cpu), ms(b.cpu), None, "<= 100 ms", whole.cpu <= 100)]
 
 
-if __name__ == "__main__":
-    main()
+def _least_of(work: Callable[[], object], rounds: int) -> Least:
+    found = least(work)
+    for _ in range(rounds):
+        found = least(work, found)
+    return found

@@ -43,7 +43,16 @@ from clusters.models import Cluster, Pool  # noqa: E402
 from clusters.selectors import pack  # noqa: E402
 from fleetportal.accounts.models import Membership, Team, User  # noqa: E402
 from fleetportal.accounts.tokens import token_create  # noqa: E402
+from fleetportal.journal.models import Event  # noqa: E402
+from rollouts.models import Approval, Rollout  # noqa: E402
 from rollouts.services.strategies import strategies_sync  # noqa: E402
+from workspaces.models import (  # noqa: E402
+    CatalogModel,
+    Deployment,
+    Plan,
+    Revision,
+    Workspace,
+)
 from workspaces.services.catalog import catalog_sync  # noqa: E402
 
 if TYPE_CHECKING:
@@ -150,3 +159,12 @@ def _pools(facts: ClusterFacts, row: Cluster) -> Iterable[Pool]:
         )
         for pool in facts.pools
     )
+
+
+def clear() -> None:
+    """Take every row away that a bench made, but for people, catalog and strategies."""
+    for model in (Event, Approval, Rollout, Workspace, Plan, Revision, Deployment, Cluster):
+        model._default_manager.all().delete()
+    catalog_sync()
+    CatalogModel.objects.filter(slug__contains="--copy").delete()
+    CatalogModel.objects.update(enabled=True)
