@@ -30,8 +30,7 @@ def test_a_cluster_is_described_with_gpus_that_add_up(people: People, api: ApiFo
 
 
 def test_unknown_is_null_and_never_zero(people: People, api: ApiFor) -> None:
-    unseen = {"observed_at": None, "capabilities": {}, "last_contact_at": None}
-    make_cluster(pools=[], state="joining", **unseen)
+    make_cluster(pools=[], state="joining", capabilities={}, observed_at=None, last_contact_at=None)
     row = api(people.viewer).get(ONE).json()
     for name in ("gpus", "kaito_version", "provisioner", "inference_set_works", "last_contact_at"):
         assert row[name] is None
@@ -125,9 +124,9 @@ def test_bad_input_names_its_field_and_stores_nothing(
 
 def test_the_same_registration_twice_with_one_key_happens_once(people: People, api: ApiFor) -> None:
     client = api(people.operator)
-    key = {"HTTP_IDEMPOTENCY_KEY": "one"}
-    first = client.post(PATH, new(), format="json", **key)
-    second = client.post(PATH, new(), format="json", **key)
+    first, second = (
+        client.post(PATH, new(), format="json", HTTP_IDEMPOTENCY_KEY="one") for _ in range(2)
+    )
     assert first.json() == second.json() and Cluster.objects.count() == 1
     assert client.post(PATH, new(), format="json").status_code == 422
 

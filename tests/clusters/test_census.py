@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -16,7 +17,6 @@ from clusters.selectors.workloads import Names
 from fleetportal.accounts.models import User
 from fleetportal.accounts.principal import Principal
 from tests.clusters.rows import node, pool
-
 
 LAX = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # not what is tested
 
@@ -116,7 +116,7 @@ def test_without_the_right_to_list_pods_nothing_is_called_free() -> None:
 
 
 @pytest.mark.parametrize("why", [{"ready": False}, {"cordoned": True}, {"blocked": "taint"}])
-def test_idle_gpus_of_a_node_that_takes_no_pods_are_blocked(why: dict[str, object]) -> None:
+def test_idle_gpus_of_a_node_that_takes_no_pods_are_blocked(why: dict[str, Any]) -> None:
     tally = census.tally(cluster_of((node(used=2, **why),)))
     assert (tally.allocated, tally.blocked, tally.free) == (2, 6, 0)
 

@@ -38,8 +38,12 @@ def test_the_page_and_the_api_show_the_same_figures_and_they_add_up(
     said = api(people.viewer).get(PATH).json()
     shown = {figure.key: figure.value for figure in context["figures"]}
     assert shown == {
-        **{"allocated": 5, "free": 12, "blocked": 6, "faulty": 1},
-        **{"unknown": 16, "provisionable": 16},
+        "allocated": 5,
+        "free": 12,
+        "blocked": 6,
+        "faulty": 1,
+        "unknown": 16,
+        "provisionable": 16,
     }
     assert {key: said["gpus"][key] for key in shown} == shown
     assert said["gpus"]["total"] == sum(shown.values()) == 56
