@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, ClassVar
 from uuid import UUID
 
-import msgspec
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.urls import reverse
@@ -22,10 +21,9 @@ from fleetportal.rest.endpoints import ReadEndpoint
 from fleetportal.rest.filters import Filter, refuse_unknown
 from workspaces.api.checks import CheckRow
 from workspaces.engine.manifests import render
-from workspaces.engine.types import Verdict
 from workspaces.models import Deployment, Plan, Revision
 from workspaces.selectors import catalog
-from workspaces.selectors.verdicts import verdicts_of
+from workspaces.selectors.verdicts import Verdicts, verdicts_of
 from workspaces.services.plans import plan_again, plan_create, plan_wait, suggest_name
 from workspaces.services.questions import dry_run_send
 from workspaces.states import PLAN
@@ -122,7 +120,7 @@ class PlanDetail(PlanRow):
     policy = serializers.DictField(source="spec.policy", read_only=True)
     verdict_count = serializers.SerializerMethodField()
     verdicts = serializers.SerializerMethodField()
-    _read: tuple[Verdict, ...] | None = None
+    _read: Verdicts | None = None
 
     class Meta(PlanRow.Meta):
         fields = (*PlanRow.Meta.fields, "policy", "verdict_count", "verdicts")  # type: ignore[assignment]
@@ -133,10 +131,9 @@ class PlanDetail(PlanRow):
     @extend_schema_field(VerdictAnswer(many=True))
     def get_verdicts(self, plan: Plan) -> list[dict[str, Any]]:
         page = Paginator(self._frozen(plan), VERDICTS_SHOWN).get_page(self.context.get("page", 1))
-        raws: list[dict[str, Any]] = msgspec.to_builtins(page.object_list)
-        return [{name: raw[name] for name in VERDICT} for raw in raws]
+        return [{name: getattr(verdict, name) for name in VERDICT} for verdict in page]
 
-    def _frozen(self, plan: Plan) -> tuple[Verdict, ...]:
+    def _frozen(self, plan: Plan) -> Verdicts:
         """Two fields come from one reading."""
         if self._read is None:
             self._read = verdicts_of(plan)

@@ -7,6 +7,7 @@ value is reported as not evaluated (passed None).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -52,6 +53,8 @@ def view(table: Table, rows: Rows, row: int, demand: Demand) -> PoolView:
     )
 
 
+# Most pools of a fleet give the same answers: a thousand verdicts share one result.
+_result = lru_cache(maxsize=8192)(FilterResult)
 _AFTER_SIZING = ("capacity", "nodes_limit", "budget")
 
 
@@ -67,7 +70,7 @@ def results(pool: PoolView, *, known: bool) -> list[FilterResult]:
             passed, reason = None, "Not evaluated: the inventory is out of date."
         elif pool.nodes is None and name in _AFTER_SIZING and not failed:
             passed, value, reason = None, "", "Not evaluated: one replica could not be sized."
-        made.append(FilterResult(name, passed, value, limit, reason))
+        made.append(_result(name, passed, value, limit, reason))
     return made
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
+from functools import lru_cache
+from math import isnan
 
 from clusters.engine.types import PoolKind
 from workspaces.engine.choice import spread_points
@@ -22,6 +23,8 @@ _NO_DATA = {
     "throughput": "the fleet has not measured this model here",
     "spread": "the policy does not spread",
 }
+# Most clusters of a fleet score the same: a thousand verdicts share one term.
+_term = lru_cache(maxsize=8192)(ScoreTerm)
 _UNCOUNTED = {
     name: ScoreTerm(name, 0.0, None, 0.0, f"Not counted: {why}.") for name, why in _NO_DATA.items()
 }
@@ -36,13 +39,11 @@ def portal_terms(ev: Evaluation, number: int, topology: int | None) -> tuple[Sco
 
 
 def _early(ev: Evaluation, number: int, name: str) -> ScoreTerm:
-    value = float(ev.board.values[name][number])
-    if np.isnan(value):
+    value = ev.board.values[name].item(number)
+    if isnan(value):
         return _UNCOUNTED[name]
-    points = int(ev.board.points[name][number]) / 100
-    return ScoreTerm(
-        name, ev.board.weights[name], round(value, 4), points, _words(ev, number, name)
-    )
+    points = int(ev.board.points[name].item(number)) / 100
+    return _term(name, ev.board.weights[name], round(value, 4), points, _words(ev, number, name))
 
 
 def _spread(ev: Evaluation, topology: int | None) -> ScoreTerm:
@@ -53,7 +54,7 @@ def _spread(ev: Evaluation, topology: int | None) -> ScoreTerm:
     value = kept / len(policy.spread)
     words = f"Keeps {kept} of {count(len(policy.spread), 'spread constraint')} ({keys})."
     points = spread_points(ev, kept) / 100
-    return ScoreTerm("spread", ev.board.weights["spread"], round(value, 4), points, words)
+    return _term("spread", ev.board.weights["spread"], round(value, 4), points, words)
 
 
 def _words(ev: Evaluation, number: int, name: str) -> str:

@@ -40,6 +40,13 @@ def _result(name: str, answer: Finding) -> FilterResult:
     return FilterResult(name, *answer)
 
 
+@lru_cache(maxsize=4096)
+def _results(answers: tuple[Finding, ...]) -> tuple[FilterResult, ...]:
+    """The same for all filters of a cluster at once."""
+    pairs = zip(CLUSTER_FILTERS, answers, strict=True)
+    return tuple([_result(name, answer) for (name, _), answer in pairs])
+
+
 @dataclass(frozen=True, slots=True)
 class Writer:
     """Makes verdicts from an evaluation and a choice."""
@@ -88,10 +95,7 @@ class Writer:
     def filters(self, number: int) -> tuple[FilterResult, ...]:
         """Every filter's result, in the fixed order."""
         ev = self.ev
-        own = [
-            _result(name, answer)
-            for (name, _), answer in zip(CLUSTER_FILTERS, ev.answers[number], strict=True)
-        ]
+        own = _results(ev.answers[number])
         row, split = ev.row(number), len(BEFORE_POOLS)
         if row is None:
             pools = pool_filters.nothing("The cluster has no GPU pool.")

@@ -8,16 +8,14 @@ format has a number, and another number is refused instead of guessed at.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Iterable, Iterator, Sequence
+from typing import overload
 
 import msgspec
 
 from clusters.engine.types import PoolKind
 from workspaces.engine.types import Estimate, FilterResult, ScoreTerm, Verdict
 from workspaces.models import Plan
-
-T = TypeVar("T")
 
 FORMAT = b"\x01"
 FASTEST = 1  # of zlib's levels: the higher ones cost more than the disk they save
@@ -53,32 +51,24 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_Frozen)
 
 
-class _Places(Generic[T]):
-    """Values in the order of their first use. The same object has one place; an equal one may have
-    another, which costs room and no correctness (hashing every value would cost time)."""
-
-    def __init__(self) -> None:
-        self.values: list[T] = []
-        self._at: dict[int, int] = {}
-
-    def of(self, value: T) -> int:
-        place = self._at.setdefault(id(value), len(self.values))
-        if place == len(self.values):
-            self.values.append(value)
-        return place
-
-
 def pack(verdicts: Sequence[Verdict]) -> bytes:
-    """The column's value. Equal verdicts of one decision give equal bytes."""
-    filters, scores, estimates = _Places[FilterResult](), _Places[ScoreTerm](), _Places[Estimate]()
+    """The column's value. Equal verdicts of one decision give equal bytes.
+
+    The same object has one place; an equal one may have another, which costs room and no
+    correctness (hashing every value would cost time).
+    """
+    filters = {id(one): one for v in verdicts for one in v.filters}
+    scores = {id(one): one for v in verdicts for one in v.scores}
+    estimates = {id(v.estimate): v.estimate for v in verdicts if v.estimate is not None}
+    filter_at, score_at, estimate_at = _places(filters), _places(scores), _places(estimates)
     rows = [
         _Row(
             v.cluster_id,
             v.cluster,
             v.verdict,
             v.reason,
-            [filters.of(one) for one in v.filters],
-            [scores.of(one) for one in v.scores],
+            [filter_at[id(one)] for one in v.filters],
+            [score_at[id(one)] for one in v.scores],
             v.total,
             v.replicas,
             v.pool,
@@ -86,35 +76,60 @@ def pack(verdicts: Sequence[Verdict]) -> bytes:
             v.instance_type,
             v.nodes_per_replica,
             v.price_per_hour,
-            None if v.estimate is None else estimates.of(v.estimate),
+            estimate_at.get(id(v.estimate)),
         )
         for v in verdicts
     ]
-    frozen = _Frozen(filters.values, scores.values, estimates.values, rows)
+    frozen = _Frozen([*filters.values()], [*scores.values()], [*estimates.values()], rows)
     return FORMAT + zlib.compress(_encoder.encode(frozen), FASTEST)
 
 
-def verdicts_of(plan: Plan) -> tuple[Verdict, ...]:
-    """One verdict per cluster, by cluster name; empty while the plan is computing.
+def _places(values: Iterable[int]) -> dict[int, int]:
+    return {key: place for place, key in enumerate(values)}
+
+
+class Verdicts(Sequence[Verdict]):
+    """One verdict per cluster, by cluster name; each is made when it is looked at."""
+
+    def __init__(self, frozen: _Frozen) -> None:
+        self._frozen = frozen
+
+    def __len__(self) -> int:
+        return len(self._frozen.rows)
+
+    def __iter__(self) -> Iterator[Verdict]:
+        return (_verdict(self._frozen, row) for row in self._frozen.rows)
+
+    @overload
+    def __getitem__(self, place: int) -> Verdict: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Verdict]: ...
+    def __getitem__(self, place: int | slice) -> Verdict | Sequence[Verdict]:
+        if isinstance(place, slice):
+            return [_verdict(self._frozen, row) for row in self._frozen.rows[place]]
+        return _verdict(self._frozen, self._frozen.rows[place])
+
+    def selected(self) -> list[Verdict]:
+        rows = (row for row in self._frozen.rows if row.verdict == "selected")
+        return [_verdict(self._frozen, row) for row in rows]
+
+
+def verdicts_of(plan: Plan) -> Verdicts:
+    """What the plan's column holds; nothing while the plan is computing.
 
     Raises ValueError for a format of another release.
     """
-    return tuple(_thaw(plan))
+    packed = bytes(plan.verdicts_packed)
+    if not packed:
+        return Verdicts(_Frozen([], [], [], []))
+    if packed[:1] != FORMAT:
+        raise ValueError(f"plan {plan.pk}: its verdicts are in a format of another release")
+    return Verdicts(_decoder.decode(zlib.decompress(packed[1:])))
 
 
 def selected_of(plan: Plan) -> list[Verdict]:
     """The selected verdicts of a plan, by cluster name."""
-    return [verdict for verdict in _thaw(plan) if verdict.verdict == "selected"]
-
-
-def _thaw(plan: Plan) -> Iterable[Verdict]:
-    packed = bytes(plan.verdicts_packed)
-    if not packed:
-        return ()
-    if packed[:1] != FORMAT:
-        raise ValueError(f"plan {plan.pk}: its verdicts are in a format of another release")
-    frozen = _decoder.decode(zlib.decompress(packed[1:]))
-    return (_verdict(frozen, row) for row in frozen.rows)
+    return verdicts_of(plan).selected()
 
 
 def _verdict(frozen: _Frozen, row: _Row) -> Verdict:
