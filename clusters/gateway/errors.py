@@ -177,7 +177,8 @@ def error_from(answer: Answer) -> ClusterFailure:
 def _other(message: str, status: Mapping[str, object], answer: Answer) -> ClusterFailure:
     if _WEBHOOK_DENIED.search(message):
         if _CACHE_LAG.search(message):
-            return AdmissionUndecided(message, delay=2.0)
+            words = "KAITO's admission has not seen the ConfigMap yet; trying again."
+            return AdmissionUndecided(words, delay=2.0)
         return AdmissionDenied(message)
     if "failed calling webhook" in message:
         return AdmissionUndecided(message, delay=_retry_after(answer, 5.0))
