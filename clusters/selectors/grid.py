@@ -53,7 +53,7 @@ def _node(
         "name": short_name(node.name),
         "full_name": node.name,
         "shape": shape_words(pool.gpus_per_node, pool.gpu_model) if pool else "",
-        "note": ". ".join(filter(None, (node_note(cluster, node), who(cluster, node, names)))),
+        "note": "; ".join(filter(None, (node_note(cluster, node), who(cluster, node, names)))),
         "stale": old,
         "cells": list(_cells(cluster, node, names)),
     }
