@@ -8,7 +8,10 @@ class ClustersConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from clusters.selectors.events import of_hidden_clusters
         from clusters.services import probing
         from clusters.services.checks import answers_checks
+        from fleetportal.journal.models import hidden
 
+        hidden.append(of_hidden_clusters)
         answers_checks(probing.TASK, probing.connection_answer)

@@ -67,6 +67,8 @@ def read_rail(data: Mapping[str, str], teams: Sequence[Team], context_limit: int
         strategy=data.get("strategy", "staged"),
         runtime=data.get("runtime", "vllm"),
     )
+    if data.get("team") and (rail.team is None or rail.team.slug != data["team"]):
+        rail.errors["team"] = "Choose one of the list."
     rail.replicas = _whole(rail, "replicas", rail.replicas_text, REPLICAS, 1000)
     rail.max_model_len = _whole(rail, "max_model_len", rail.context_text, usual, context_limit)
     if rail.spread not in dict(SPREADS):

@@ -110,7 +110,7 @@ class Gateway:
         if answer.status != 200:
             raise error_from(answer)
         for line in lines_of(pieces):
-            yield event_of(line)
+            yield event_of(self.connection.redact(line))
 
     def apply(
         self,

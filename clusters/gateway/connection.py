@@ -20,6 +20,7 @@ USER_AGENT = "fleetportal"
 CONNECT_TIMEOUT = 3.0  # seconds
 READ_TIMEOUT = 10.0  # seconds without a byte
 BYTE_CAP = 32 << 20  # of one answer
+_SHORTEST_SECRET = 12  # characters; a shorter one would also be found where it is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,12 @@ class Connection:
         if self.token:
             found["Authorization"] = f"Bearer {self.token}"
         return found
+
+    def redact(self, data: bytes) -> bytes:
+        """What the cluster sent, without our token: a hostile one would have it shown or stored."""
+        if len(self.token) < _SHORTEST_SECRET:
+            return data
+        return data.replace(self.token.encode("ascii"), b"[token]")
 
     def ssl_context(self) -> ssl.SSLContext:
         """Trusts the given CA only, verifies the name, TLS 1.2 or later. Raises TlsFailed."""

@@ -78,11 +78,11 @@ class StreamClient:
         path = kinds.watch_path(kind, resource_version, namespace, selector, timeout_seconds)
         exchange = await Exchange.open(self.connection, self._tls())
         try:
-            answer = await _ok(exchange, await exchange.get(path))
+            answer = await self._ok(exchange, await exchange.get(path))
             buffer = LineBuffer()
             async for piece in exchange.pieces(answer, silence=silence):
                 for line in buffer.feed(piece):
-                    yield event_of(line)
+                    yield event_of(self.connection.redact(line))
         finally:
             exchange.close()
 
@@ -103,8 +103,8 @@ class StreamClient:
 
     async def _exchange(self, exchange: Exchange, path: str, deadline: float) -> Answer:
         try:
-            head = await _ok(exchange, await exchange.get(path))
-            body = await exchange.body(head, deadline=deadline)
+            head = await self._ok(exchange, await exchange.get(path))
+            body = self.connection.redact(await exchange.body(head, deadline=deadline))
         except BaseException:
             exchange.close()
             raise
@@ -126,14 +126,13 @@ class StreamClient:
                 skew = clock_skew(answer.headers, datetime.now(UTC))
                 return Listing(items, page.resource_version, skew)
 
+    async def _ok(self, exchange: Exchange, answer: Answer) -> Answer:
+        if answer.status != 200:
+            body = await exchange.body(answer, deadline=READ_TIMEOUT)
+            raise error_from(Answer(answer.status, answer.headers, self.connection.redact(body)))
+        return answer
+
     def _tls(self) -> ssl.SSLContext:
         if self._context is None:
             self._context = self.connection.ssl_context()
         return self._context
-
-
-async def _ok(exchange: Exchange, answer: Answer) -> Answer:
-    if answer.status != 200:
-        body = await exchange.body(answer, deadline=READ_TIMEOUT)
-        raise error_from(Answer(answer.status, answer.headers, body))
-    return answer

@@ -58,7 +58,7 @@ class Transport:
                 response.close()
                 raise
             response.release_conn()
-        return Answer(response.status, _lower(response), data)
+        return Answer(response.status, _lower(response), self._connection.redact(data))
 
     def stream(self, path: str, *, silence: float) -> tuple[Answer, Iterator[bytes]]:
         """An open GET: the head of the answer (body empty when 200) and its pieces as they come.
@@ -70,7 +70,8 @@ class Transport:
             if response.status != 200:
                 body = _read_all(response, time.monotonic() + READ_TIMEOUT)
                 response.close()
-                return Answer(response.status, _lower(response), body), iter(())
+                said = self._connection.redact(body)
+                return Answer(response.status, _lower(response), said), iter(())
         return Answer(200, _lower(response), b""), self._pieces(response)
 
     def close(self) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -16,6 +19,9 @@ if TYPE_CHECKING:
 
 PERSONAL = ("token", "user")  # nobody else's business, but for the fleet's roles
 
+# Apps above say which of their fleet's objects, and so which events, a principal may not see.
+hidden: list[Callable[[Principal], Q]] = []
+
 
 class EventQuerySet(models.QuerySet["Event"]):
     def visible_to(self, principal: Principal) -> EventQuerySet:
@@ -24,7 +30,8 @@ class EventQuerySet(models.QuerySet["Event"]):
             return self
         fleet = Q(team__isnull=True) & ~Q(object_type__in=PERSONAL)
         own = Q(object_type__in=PERSONAL, actor=principal.user)
-        return self.filter(fleet | own | Q(team_id__in=principal.team_ids))
+        rows = self.filter(fleet | own | Q(team_id__in=principal.team_ids))
+        return rows.exclude(reduce(or_, (ask(principal) for ask in hidden), Q(pk__in=[])))
 
 
 class Event(models.Model):

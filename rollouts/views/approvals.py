@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from clusters.services.checks import check_wait
-from fleetportal.accounts.principal import Principal, declares
+from fleetportal.accounts.principal import Principal, declares, require
 from fleetportal.kit.errors import Forbidden, Invalid, Missing, Refused
 from fleetportal.kit.format import money, short_digest
 from fleetportal.kit.htmx import is_htmx, page, redirect_to
@@ -100,6 +100,7 @@ def _decide(request: HttpRequest, pk: UUID, decision: Decision) -> HttpResponse:
     principal = principal_of(request)
     approval = _find(principal, pk)
     if request.method == "GET":
+        require(principal, "approval.vote", approval)
         return _ask(request, approval, decision)
     try:
         vote_cast(

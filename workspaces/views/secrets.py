@@ -53,4 +53,5 @@ def _form(request: HttpRequest, team: Team, target: str, error: str, status: int
 def _next(request: HttpRequest) -> str:
     target = request.POST.get("next") or request.GET.get("next") or ""
     safe = url_has_allowed_host_and_scheme(target, {request.get_host()}, request.is_secure())
-    return target if safe and target.startswith("/") else reverse("catalog")
+    local = safe and target.startswith("/") and target.isprintable()
+    return target if local else reverse("catalog")
