@@ -117,6 +117,16 @@ class Why(serializers.Serializer[Any]):
     )
 
 
+# Of a target's cluster only its name is answered.
+LONG = tuple(
+    f"cluster__{column}"
+    for column in (
+        *("pools_packed", "nodes_packed", "credential_sealed", "ca_pem"),
+        *("capabilities", "labels", "properties", "taints"),
+    )
+)
+
+
 @declares("view")
 class Rollouts(ReadEndpoint):
     """Newest first. Actions are wishes: the answer is 202, and `state` follows."""
@@ -140,9 +150,7 @@ class Rollouts(ReadEndpoint):
     }
 
     def rows(self) -> QuerySet[Rollout]:
-        targets = Target.objects.select_related("cluster").defer(
-            "cluster__pools_packed", "cluster__nodes_packed", "cluster__credential_sealed"
-        )
+        targets = Target.objects.select_related("cluster").defer(*LONG)
         return rollouts_for(self.principal).prefetch_related(
             "stages",
             "stages__gates",

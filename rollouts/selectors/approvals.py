@@ -59,6 +59,9 @@ class ApprovalLine:
     preflight: Preflight
 
 
+LONG = ("facts", "search")  # of a catalog model; nothing here shows them
+
+
 def approvals_for(principal: Principal) -> QuerySet[Approval]:
     """Every request the principal may see, with its votes."""
     rows = Approval.objects.visible_to(principal).select_related(
@@ -71,7 +74,7 @@ def approvals_for(principal: Principal) -> QuerySet[Approval]:
         "rollout__previous__deployment",
         "rollout__requested_by",
     )
-    return with_votes(rows)
+    return with_votes(rows.defer(*(f"rollout__revision__model__{long}" for long in LONG)))
 
 
 def approval_for(principal: Principal, pk: UUID) -> Approval | None:

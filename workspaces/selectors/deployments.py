@@ -30,6 +30,10 @@ from workspaces.states import WORKSPACE
 
 SORTS = {"name": "name", "model": "model_name", "team": "team__slug", "created": "created_at"}
 SHOWN = ("attention", "active", "retiring", "retired")
+LIVING = (  # what a line says of a workspace and its cluster; the rest of both rows is long
+    *("deployment", "state", "reason", "message", "serving", "changed_outside"),
+    *("price_per_hour", "replicas", "ready_replicas", "cluster__name", "cluster__state"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +107,8 @@ def with_workspaces(rows: QuerySet[Deployment]) -> QuerySet[Deployment]:
     """The rows with their living workspaces and those's clusters: one query for all."""
     live = (
         Workspace.objects.exclude(state="retired")
-        .select_related("cluster", "revision")
-        .defer("manifests", "conditions", "cluster__pools_packed", "cluster__nodes_packed")
-        .defer("cluster__credential_sealed", "cluster__ca_pem")
+        .select_related("cluster")
+        .only(*LIVING)
         .order_by("cluster__name", "-revision__number")
     )
     return rows.prefetch_related(Prefetch("workspaces", queryset=live, to_attr="living"))
