@@ -10,7 +10,7 @@ from rest_framework import serializers
 
 from clusters.engine.types import NodeFacts, PoolKind
 from clusters.models import Cluster
-from clusters.selectors import capacity, grid
+from clusters.selectors import capacity, census, grid
 from clusters.selectors.census import CLASSES, Tally, tally, unseen
 from clusters.selectors.facts import capabilities_of, labels_of, pools_of, taints_of
 from clusters.selectors.workloads import Names
@@ -210,7 +210,7 @@ def node_row(cluster: Cluster, node: NodeFacts, names: Names) -> dict[str, Any]:
         "allocatable": node.allocatable,
         "used": None if blind else node.used,
         "free": None if blind else 0 if why else node.free,
-        "faulty": None if blind or node.physical is None else node.faulty,
+        "faulty": None if blind or node.physical is None else census.faulty(node),
         "why_blocked": why,
         "holders": [
             {"workload": names.of(cluster.pk, pod, workspace), "gpus": gpus}

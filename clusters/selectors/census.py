@@ -173,12 +173,18 @@ def _of_node(node: NodeFacts, pool: PoolFacts | None) -> Tally:
     return Tally(
         allocated=used,
         free=node.free,
-        blocked=node.allocatable - used - node.free,
-        faulty=node.faulty,
+        blocked=node.allocatable - used - node.free + (node.faulty - faulty(node)),
+        faulty=faulty(node),
         nodes=1,
         whole_free=int(node.free > 0 and node.free >= whole),
         in_quota=node.allocatable + node.faulty if pool and pool.quota_nodes is not None else 0,
     )
+
+
+def faulty(node: NodeFacts) -> int:
+    """Cards missing beside ones that are offered. A node that offers none is starting or without
+    its device plugin: nothing can run there, but no card is known to be broken."""
+    return node.faulty if node.allocatable else 0
 
 
 def _of_pool(pool: PoolFacts) -> Tally:

@@ -95,7 +95,8 @@ def figures(found: Tally) -> list[Part]:
         Part("Unknown", found.unknown, "as last seen"),
         Part("Can be added", found.provisionable, "quota left"),
     ]
-    return [*always, *(part for part in rare if part.value)]
+    seen = always if found.allocated or found.free or not found.unknown else []
+    return [*seen, *(part for part in rare if part.value)]
 
 
 def here(ours: Sequence[Workload], others: Sequence[Foreign]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from clusters.engine.types import NodeFacts, PoolFacts
 from clusters.models import Cluster
-from clusters.selectors.census import Tally, closed, tally, unseen
+from clusters.selectors.census import Tally, closed, faulty, tally, unseen
 from clusters.selectors.facts import nodes_of, pools_of
 from clusters.selectors.workloads import Names
 
@@ -74,6 +74,8 @@ def node_note(cluster: Cluster, node: NodeFacts) -> str:
         return "not ready"
     if node.cordoned:
         return "cordoned"
+    if not node.allocatable:
+        return "offers no GPU yet"
     if node.faulty:
         return f"{node.faulty} not offered by the device plugin"
     return node.blocked if not node.workspace else ""
@@ -98,7 +100,7 @@ def _cells(cluster: Cluster, node: NodeFacts, names: Names) -> Iterable[dict[str
     for index in range(used):
         name = holders[index] if index < len(holders) else ""
         yield {"state": "full", "label": f"allocated, {name}" if name else "allocated"}
-    yield from _rest(cluster, node, node.allocatable - used)
+    yield from _rest(cluster, node, node.allocatable - used + node.faulty - faulty(node))
 
 
 def _rest(cluster: Cluster, node: NodeFacts, count: int) -> Iterable[dict[str, str]]:
@@ -108,7 +110,7 @@ def _rest(cluster: Cluster, node: NodeFacts, count: int) -> Iterable[dict[str, s
         {"state": "off", "label": f"blocked, {why}"} if why else {"state": "free", "label": "free"}
     )
     yield from [cell] * count
-    yield from [{"state": "fault", "label": "faulty"}] * node.faulty
+    yield from [{"state": "fault", "label": "faulty"}] * faulty(node)
 
 
 def why_blocked(cluster: Cluster, node: NodeFacts) -> str:
@@ -117,6 +119,8 @@ def why_blocked(cluster: Cluster, node: NodeFacts) -> str:
         return "node not ready"
     if node.cordoned:
         return "node cordoned"
+    if not node.allocatable:
+        return "no GPU offered yet"
     if node.workspace:
         return "kept for one KAITO workspace"
     if node.blocked:

@@ -131,6 +131,11 @@ def test_a_gpu_that_the_node_does_not_offer_is_faulty_and_the_node_is_not_whole(
     assert (tally.faulty, tally.free, tally.whole_free) == (1, 7, 0)
 
 
+def test_a_node_that_offers_no_gpu_yet_is_blocked_and_no_card_is_called_broken() -> None:
+    tally = census.tally(cluster_of((node(allocatable=0),)))
+    assert (tally.faulty, tally.blocked, tally.free) == (0, 8, 0)
+
+
 def test_quota_counts_only_what_does_not_exist_yet() -> None:
     tally = census.tally(cluster_of((node(pool="new"),), quota=3))
     assert (tally.provisionable, tally.in_quota, tally.quota, tally.total) == (16, 8, 24, 24)

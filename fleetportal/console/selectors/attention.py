@@ -94,7 +94,8 @@ def _deployments(principal: Principal) -> tuple[list[Item], Counter[str]]:
     for deployment in rows[:MOST]:
         living: Sequence[Workspace] = deployment.living  # type: ignore[attr-defined]
         fare = fare_of(deployment, living, None)
-        away = sorted({one.cluster.name for one in living if one.cluster.state in SILENT})
+        applied = [one for one in living if one.state != "planned"]
+        away = sorted({one.cluster.name for one in applied if one.cluster.state in SILENT})
         hidden.update(away)
         if fare.attention and not (away and _only_hidden(living)):
             items.append(_deployment(deployment, fare.word, fare.tone, fare.cause))
