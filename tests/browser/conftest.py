@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from tests.browser.demo import PASSWORD, Demo, wait_until
+from tests.browser.demo import Demo, wait_until
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGS = [
@@ -22,7 +22,6 @@ ARGS = [
     "--disable-sync",
 ]
 PATIENCE = 15_000  # milliseconds for one assertion; two cores are shared with the whole demo
-SignIn = Callable[..., Page]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -69,19 +68,3 @@ def context(browser: Browser, demo: Demo) -> Iterator[BrowserContext]:
 @pytest.fixture
 def page(context: BrowserContext) -> Page:
     return context.new_page()
-
-
-@pytest.fixture
-def sign_in(page: Page) -> SignIn:
-    """`sign_in("engineer")`: the page, signed in and wherever that leads."""
-
-    def signed_in(username: str, into: Page | None = None) -> Page:
-        where = into or page
-        where.goto("/login/")
-        where.get_by_label("User name").fill(username)
-        where.get_by_label("Password").fill(PASSWORD)
-        where.get_by_role("button", name="Sign in").click()
-        expect(where.get_by_role("navigation", name="Main")).to_be_visible()
-        return where
-
-    return signed_in

@@ -17,6 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from playwright.sync_api import Page, expect
+
+from fleetportal.console.demo.children import die_with_parent
 from tests.simfleet import SimCluster, SimFleet
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,6 +39,15 @@ def environment(data: Path, port: int, **more: str) -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith(OURS)}
     kept.pop("DJANGO_SETTINGS_MODULE", None)
     return {**kept, "DATA_DIR": str(data), "PORT": str(port), "DEMO_PASSWORD": PASSWORD, **more}
+
+
+def log_in(page: Page, username: str) -> None:
+    """Sign in; ends wherever that leads."""
+    page.goto("/login/")
+    page.get_by_label("User name").fill(username)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("navigation", name="Main")).to_be_visible()
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None:
@@ -68,6 +80,7 @@ class Demo:
                 env=environment(data, port, **more),
                 stdout=log,
                 stderr=log,
+                preexec_fn=die_with_parent,
             )
         deadline = time.monotonic() + 120
         while PASSWORD not in output.read_text():
@@ -101,6 +114,21 @@ class Demo:
         )
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.load(answer)
+
+    def deployment(self, name: str) -> dict[str, Any]:
+        """The deployment of that name, in whichever team."""
+        found: dict[str, Any] = self.api(f"deployments/?name={name}")["results"][0]
+        return found
+
+    def rollout(self, name: str, revision: int) -> dict[str, Any]:
+        """The rollout that brought (or brings) a revision of a deployment."""
+        rows = self.api("rollouts/?page_size=100")["results"]
+        return next(r for r in rows if (r["name"], r["revision"]) == (name, revision))
+
+    def approval(self, name: str) -> dict[str, Any]:
+        """The newest approval of a deployment's rollouts."""
+        rows = self.api("approvals/?page_size=100")["results"]
+        return next(r for r in rows if r["name"] == name)
 
     def cluster(self, name: str) -> SimCluster:
         return next(each for each in self.sim.clusters() if each.name == name)

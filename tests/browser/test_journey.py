@@ -111,7 +111,7 @@ def open_the_deployment(page: Page, hand: Hand) -> None:
 
 
 def ask_it(page: Page) -> None:
-    page.get_by_label("Prompt").fill("What is KAITO?")
+    page.get_by_role("textbox", name="Prompt").fill("What is KAITO?")
     page.get_by_role("button", name="Send a test prompt").click()
     expect(page.locator("#prompt .answer")).to_contain_text("You asked: What is KAITO?")
 
@@ -139,7 +139,7 @@ def the_clusters_hold_it(demo: Demo) -> None:
         assert "fleetportal" in managers(service)
         assert held["metadata"]["name"] in service["spec"]["selector"].values()
     for name in ("test-weu", "stg-eus", "prod-eus2", "prod-swc", "prod-euc1", "prod-apse1"):
-        assert not of_ours(demo.cluster(name).objects("InferenceSet", NAMESPACE)), name
+        assert not of_ours(demo.cluster(name).objects("Workspace", NAMESPACE)), name
 
 
 def test_a_model_runs_on_three_clusters_after_fourteen_clicks(page: Page, demo: Demo) -> None:
