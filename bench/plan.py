@@ -21,6 +21,7 @@ from bench.report import Line, ms, pair
 from clusters.engine.types import PoolFacts
 from fleetportal.accounts.models import User
 from workspaces.engine import kernel, sizing, table
+from workspaces.engine.kernel import Ints
 from workspaces.engine.types import Demand, Policy, Situation
 from workspaces.models import CatalogModel, Plan
 from workspaces.selectors.verdicts import verdicts_of
@@ -100,7 +101,7 @@ class _Floor:
         self.driver = sqlite3.connect(portal.DIRECTORY / "portal.sqlite3")
         self.verdicts = verdicts
 
-    def answer(self) -> placement.Ints:
+    def answer(self) -> Ints:
         rows = self.driver.execute(ROWS).fetchall()
         assert all(_pools.decode(row[-1]) for row in rows)
         totals = placement.floor(self.fields, self.asked, self.able).totals
