@@ -18,7 +18,7 @@ class Cluster(Leased):
     """One Kubernetes API server. `uid` pins its kube-system namespace: another one is refused."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    name = models.CharField(max_length=63, unique=True)
+    name = models.CharField(max_length=63)
     version = models.PositiveIntegerField(default=1)
     state = models.CharField(max_length=20, choices=CLUSTER.choices, default="joining")
     state_reason = models.CharField(max_length=300, blank=True)
@@ -71,6 +71,9 @@ class Cluster(Leased):
         ordering = ["name"]
         constraints = [
             CLUSTER.constraint("cluster_state"),
+            models.UniqueConstraint(  # a removed cluster's name may be used again
+                fields=["name"], condition=~Q(state="retired"), name="cluster_name_once"
+            ),
             models.UniqueConstraint(
                 fields=["uid"],
                 condition=~Q(uid="") & ~Q(state="retired"),

@@ -46,7 +46,8 @@ def rollout_start(*, principal: Principal, plan: Plan, digest: str) -> Rollout:
     strategy_row, strategy = strategy_get(plan.spec["strategy"])
     plan_check(plan, digest)
     verdicts = selected_of(plan)
-    clusters = {c.name: c for c in Cluster.objects.filter(name__in=[v.cluster for v in verdicts])}
+    names = [verdict.cluster for verdict in verdicts]
+    clusters = {c.name: c for c in Cluster.objects.managed().filter(name__in=names)}
     stages = _assign(strategy, verdicts, clusters)
     try:
         with transaction.atomic():

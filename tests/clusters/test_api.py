@@ -165,6 +165,15 @@ def test_removing_ends_management_once(people: People, api: ApiFor) -> None:
     assert cluster.state == "retired" and bytes(cluster.credential_sealed) == b""
 
 
+def test_the_name_of_a_removed_cluster_may_be_used_again(people: People, api: ApiFor) -> None:
+    removed = make_cluster()
+    client = api(people.operator)
+    assert client.delete(ONE).status_code == 204
+    answer = client.post(PATH, {**new(), "name": removed.name}, format="json")
+    assert answer.status_code == 201, answer.json()
+    assert client.get(ONE).json()["id"] == answer.json()["id"] != str(removed.pk)
+
+
 @pytest.mark.parametrize("who", ["viewer", "engineer", "approver", "auditor"])
 def test_only_operators_and_admins_change_clusters(people: People, api: ApiFor, who: str) -> None:
     make_cluster()

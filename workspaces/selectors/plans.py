@@ -136,7 +136,7 @@ def ready_words(plan: Plan, found: Sequence[Verdict]) -> str:
     if each is None or not names:
         return ""
     staged = plan.spec.get("strategy") == "staged"
-    rows = Cluster.objects.filter(name__in=names).values_list("environment", flat=True)
+    rows = Cluster.objects.managed().filter(name__in=names).values_list("environment", flat=True)
     stages = set(rows)
     total = words.duration(each * (len(stages) if staged else 1))
     approval = " plus approval" if staged and "production" in stages else ""

@@ -37,7 +37,7 @@ def _dry_run(check: Check) -> dict[str, Any]:
         raise Missing("This plan has no manifests.")
     found: dict[str, list[dict[str, str]]] = {}
     for name, patch in plan.manifests["patches"].items():
-        cluster = Cluster.objects.get(name=name)
+        cluster = Cluster.objects.managed().get(name=name)
         found[name] = _dry_run_cluster(cluster, render(plan.manifests["base"], patch))
     return {"clusters": found}
 
