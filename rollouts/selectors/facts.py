@@ -13,6 +13,7 @@ from rollouts.engine import types as t
 from rollouts.engine.votes import PrincipalFacts
 from rollouts.models import Approval, Rollout, Target
 from workspaces.models import Workspace
+from workspaces.selectors.truth import true_at
 
 
 def strategy_of(rollout: Rollout) -> t.StrategySpec:
@@ -26,7 +27,7 @@ def workspace_view(
     if workspace is None or workspace.state == "planned":
         return None
     seen = workspace.observed
-    at = _true_at(workspace, cluster)
+    at = true_at(workspace, cluster)
     return t.WorkspaceView(
         id=str(workspace.pk),
         state=workspace.state,
@@ -71,16 +72,6 @@ def target_view(target: Target, now: datetime) -> t.TargetView:
         old=workspace_view(target.old, target.cluster, now),
         restored=workspace_view(target.restored, target.cluster, now),
     )
-
-
-def _true_at(workspace: Workspace, cluster: Cluster) -> datetime | None:
-    """When the observation was last known to hold: a row is written only when something changed,
-    while the collector says of the whole cluster that what is stored is still true.
-    """
-    at, confirmed = workspace.observed_at, cluster.observed_at
-    if at is None or confirmed is None or cluster.changes_read < cluster.changes:
-        return at
-    return max(at, confirmed)
 
 
 def cluster_view(cluster: Cluster) -> t.ClusterView:

@@ -25,6 +25,7 @@ from workspaces.selectors.deployments import (
 )
 from workspaces.selectors.motion import motions
 from workspaces.selectors.plans import rail_url, to_yaml
+from workspaces.selectors.truth import true_at
 
 PROMPT = "workspaces.prompt"
 PHASE_WORDS = (
@@ -67,6 +68,7 @@ class WorkspaceRow:
     address: str
     kubectl: str
     away: bool
+    seen_at: datetime | None  # when it was last known to be so
 
 
 def deployment_for(principal: Principal, pk: UUID | str) -> Deployment | None:
@@ -103,6 +105,7 @@ def workspace_row(workspace: Workspace) -> WorkspaceRow:
         address=address_of(workspace),
         kubectl=kubectl_line(workspace),
         away=away,
+        seen_at=true_at(workspace, workspace.cluster),
     )
 
 
