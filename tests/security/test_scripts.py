@@ -175,14 +175,14 @@ def stain_checks(world: World, rollout: Rollout) -> None:
     answer = {"answer": mark("answer"), "cluster": "prod-weu"}
     Check.objects.create(
         kind="workspaces.prompt",
-        subject_id=rollout.deployment_id,
+        subject_id=str(rollout.deployment_id),
         request=prompt,
         result=answer,
         **done,
     )
     approval = Approval.objects.get(rollout=rollout)
     red = {"targets": [{"cluster": "prod-weu", "why": mark("why")}], "ready": 0, "of": 1}
-    Check.objects.create(kind="rollouts.preflight", subject_id=approval.pk, result=red, **done)
+    Check.objects.create(kind="rollouts.preflight", subject_id=str(approval.pk), result=red, **done)
     line = {
         "kind": short("kind"),
         "name": short("object"),

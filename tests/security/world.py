@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -90,7 +90,7 @@ def make_world() -> World:
     make_fleet()
     operator = Principal(users["operator"])
     for slug, team in teams.items():
-        facts = replace(story()[0], name=f"only-{slug}", uid=f"uid-{slug}", teams=(slug,))
+        facts = replace(story()[0], name=f"only-{slug}", uid=f"uid-{slug}", teams=frozenset({slug}))
         cluster = make_cluster(facts)
         ClusterGrant.objects.create(cluster=cluster, team=team)
         cluster_cordon(principal=operator, cluster=cluster, reason=f"Works on only-{slug}")
@@ -180,7 +180,9 @@ def _urls(
     """Where each kind of object is, for each team, and where nothing is."""
     found: dict[str, dict[str, Where]] = {}
 
-    def add(kind: str, name: str, values: dict[str, object], missing: object, **more: str) -> None:
+    def add(
+        kind: str, name: str, values: Mapping[str, object], missing: object, **more: str
+    ) -> None:
         rows = {**values, "missing": missing}
         found[kind] = {which: {name: value, **more} for which, value in rows.items()}
 
