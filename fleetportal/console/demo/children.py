@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+LOOK = 0.02  # seconds between two looks at a child that is waited for
 STOP_AFTER = 10.0  # seconds between asking and forcing
 PR_SET_PDEATHSIG = 1
 
@@ -54,6 +55,17 @@ class Children:
         self.record.write_text("".join(lines), encoding="utf-8")
         return process
 
+    def run(self, name: str, command: Sequence[str], env: Mapping[str, str]) -> None:
+        """Run one to its end while the others live. Raises ChildDied with the end of its log."""
+        process = self.start(name, command, env, may_end=True)
+        while process.poll() is None:
+            self.check()
+            time.sleep(LOOK)
+        if process.returncode:
+            log = self.logs / f"{name}.log"
+            tail = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
+            raise ChildDied(f"{name} failed; its log: {log}\n{tail}")
+
     def check(self) -> None:
         """Raise ChildDied when one has ended."""
         for name, process in self._running:
@@ -73,22 +85,6 @@ class Children:
             process.wait()
         self._running.clear()
         self.record.unlink(missing_ok=True)
-
-
-def run(command: Sequence[str], env: Mapping[str, str], log: Path) -> None:
-    """Run one command to its end. Raises ChildDied with the end of its log."""
-    with log.open("ab") as out:
-        done = subprocess.run(
-            list(command),
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=out,
-            env=dict(env),
-            check=False,
-        )
-    if done.returncode:
-        tail = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
-        raise ChildDied(f"{' '.join(command[-2:])} failed; its log: {log}\n{tail}")
 
 
 def end_leftovers(record: Path) -> int:

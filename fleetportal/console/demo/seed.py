@@ -1,12 +1,21 @@
-"""What the demo starts with: people, teams, catalog, strategies, and the clusters registered."""
+"""What the demo starts with: tables, people, catalog, strategies, and the clusters registered."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
+import time
 from pathlib import Path
 from typing import Any
 
+import django
 import msgspec
+from django.apps import apps
+from django.conf import settings
+from django.contrib.auth.hashers import make_password
+from django.core.management import call_command
+from django.db import connection
 
 from clusters.engine.credential import parse_fields
 from clusters.engine.inventory import Quota
@@ -31,17 +40,54 @@ PEOPLE: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
 }
 
 
+FLEET_SECONDS = 60.0
+
+
+def tables_make(folder: Path) -> None:
+    """The tables: by the migrations, or copied from `folder`, where an earlier run left them."""
+    kept = folder / f"tables-{_recipe()}.sqlite3"
+    if kept.exists():
+        shutil.copyfile(kept, settings.DATABASES["default"]["NAME"])
+        return
+    call_command("migrate", interactive=False, verbosity=0)
+    for old in folder.glob("tables-*"):
+        old.unlink()
+    fresh = kept.with_suffix(".new")
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM INTO %s", [str(fresh)])
+    fresh.rename(kept)
+
+
+def _recipe() -> str:
+    """What decides how the tables look."""
+    found = hashlib.sha256(django.__version__.encode())
+    for app in apps.get_app_configs():
+        for path in sorted(Path(app.path).glob("migrations/*.py")):
+            found.update(path.read_bytes())
+    return found.hexdigest()[:16]
+
+
+def fleet_wait(ready: Path) -> None:
+    """Until the simulated fleet has said that it listens. Raises TimeoutError."""
+    deadline = time.monotonic() + FLEET_SECONDS
+    while not ready.exists():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"no {ready} after {FLEET_SECONDS:.0f} s")
+        time.sleep(0.02)
+
+
 def people_seed(password: str) -> None:
     """Teams and the four demo accounts, which exist only here; and a colleague of the other team,
     who asks for what is hers and cannot sign in."""
     teams = {slug: Team.objects.create(slug=slug, name=name) for slug, name in TEAMS}
+    hashed = make_password(password)  # slow on purpose, and the same for all four
     colleague = User(username=COLLEAGUE)
     colleague.set_unusable_password()
     colleague.save()
     Membership.objects.create(user=colleague, team=teams["risk"], role="engineer")
     for username, (fleet_role, roles) in PEOPLE.items():
-        user = User.objects.create_user(
-            username, password=password, fleet_role=fleet_role, is_demo=True
+        user = User.objects.create(
+            username=username, password=hashed, fleet_role=fleet_role, is_demo=True
         )
         Membership.objects.bulk_create(
             [Membership(user=user, team=teams[team], role=role) for team, role in roles]

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from fleetportal.console.demo.children import ChildDied, Children, end_leftovers, run
+from fleetportal.console.demo.children import ChildDied, Children, end_leftovers
 from fleetportal.kit.crypto import generate_key
 
 HOST = "127.0.0.1"
@@ -93,14 +93,13 @@ class Demo:
     def _start(self) -> None:
         env = self._environment()
         fleet = self.data / "fleet"
-        self.children.start("fleet", self._fleet_command(fleet), env)
         manage = [sys.executable, "manage.py"]
-        run([*manage, "migrate", "--no-input"], env, self.logs / "migrate.log")
-        self._wait(lambda: (fleet / "ready.json").exists(), "the simulated fleet")
+        self.children.start("fleet", self._fleet_command(fleet), env)
+        # The portal imports while its database is made; nobody knows its address yet.
+        self.children.start("web", [*manage, "web", "--port", str(self.options.port)], env)
+        self.children.run("seed", [*manage, "demo_seed"], env)
         shutil.copyfile(fleet / "fleet.kubeconfig", self.data / "fleet.kubeconfig")
         (self.data / "fleet.kubeconfig").chmod(0o600)
-        run([*manage, "demo_seed"], env, self.logs / "seed.log")
-        self.children.start("web", [*manage, "web", "--port", str(self.options.port)], env)
         self.children.start("worker", _worker(), env)
         self.children.start("collector", [*manage, "collector"], env)
         self._wait(self._answers, "the portal")
@@ -222,7 +221,7 @@ def _number(env: dict[str, str], name: str, default: int, least: int, most: int)
 def _worker() -> list[str]:
     return [
         *(sys.executable, "-m", "celery", "-A", "fleetportal", "worker"),
-        *("--pool", "prefork", "--concurrency", "2", "--loglevel", "WARNING"),
+        *("--pool", "prefork", "--concurrency", "3", "--loglevel", "WARNING"),
         *("--without-gossip", "--without-mingle", "--hostname", "demo@localhost"),
     ]
 
