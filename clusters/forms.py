@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -179,7 +180,7 @@ class QuotaForm:
     def _read(self, words: list[str]) -> bool:
         shown = " ".join(words)[:80]
         capacity = words[2] if len(words) == 3 else "on-demand"
-        if not 2 <= len(words) <= 3 or not words[1].isdecimal() or int(words[1]) > MAX_QUOTA:
+        if not 2 <= len(words) <= 3 or not _count(words[1]) <= MAX_QUOTA:
             return self._wrong(f"{shown!r}: write an instance type and a number of nodes.")
         if capacity not in ("on-demand", "spot", "reserved"):
             return self._wrong(f"{shown!r}: the third word is on-demand, spot or reserved.")
@@ -191,6 +192,11 @@ class QuotaForm:
     def _wrong(self, words: str) -> bool:
         self.errors["quotas"] = words
         return False
+
+
+def _count(text: str) -> float:
+    """The number of nodes; endless where it is no number of a sensible length."""
+    return int(text) if text.isdecimal() and len(text) < 10 else math.inf
 
 
 def _quota_line(instance_type: str, nodes: int, capacity_type: str) -> str:

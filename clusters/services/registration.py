@@ -26,6 +26,8 @@ from fleetportal.kit.states import move
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 RESERVED = frozenset({"register"})  # its page would be another one's
 
+LONGEST_REASON = 300  # characters; the column's width
+
 # Apps above say why a cluster cannot go; this app cannot know what they keep on it.
 in_use: list[Callable[[Cluster], str]] = []
 
@@ -119,6 +121,8 @@ def cluster_cordon(
     require(principal, "cluster.cordon")
     if cordoned and not reason.strip():
         raise Invalid(FieldProblem("reason", "is empty", "Say why, for the people it stops."))
+    if len(reason) > LONGEST_REASON:
+        raise Invalid(FieldProblem("reason", f"has more than {LONGEST_REASON} characters"))
     if cluster.cordoned == cordoned:
         return
     with transaction.atomic():
