@@ -36,7 +36,7 @@ vendor: static/vendor/VENDOR.json
 # --- what people run ------------------------------------------------------------------------------
 
 demo: .venv/.runtime static/vendor/VENDOR.json
-	@exec $(PY) manage.py demo
+	@exec $(PY) -m fleetportal.console.demo
 
 test: .venv/.dev static/vendor/VENDOR.json
 	@echo "== The suite on SQLite"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from tests.browser.demo import Demo, wait_until
+from tests.demo import Demo, wait_until
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGS = [

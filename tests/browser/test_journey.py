@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.demo import PASSWORD, Demo
+from tests.demo import PASSWORD, Demo
 
 SENTENCE = "3 replicas: test-use1, stg-weu, prod-weu. 3 spare, 3 rejected. $8.15/h."
 CLUSTERS = ("test-use1", "stg-weu", "prod-weu")

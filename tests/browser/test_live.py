@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.demo import Demo, log_in
+from tests.browser.hand import log_in
+from tests.demo import Demo
 
 SOON = 5_000  # milliseconds: two seconds between polls, the collector's moment, a busy machine
 CLUSTER = "prod-eus2"

@@ -1,4 +1,4 @@
-"""One running demo for all browser tests: started as a person would, asked past the portal."""
+"""A running demo for tests: started as a person would, and asked past the portal."""
 
 from __future__ import annotations
 
@@ -17,13 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Page, expect
-
 from fleetportal.console.demo.children import die_with_parent
 from tests.simfleet import SimCluster, SimFleet
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 PASSWORD = "a-password-for-tests-only"
+COMMAND = [sys.executable, "-m", "fleetportal.console.demo"]  # what `make demo` runs
 STORY = 180.0  # seconds that the demo's story may take on a busy machine
 OURS = ("FLEETPORTAL_", "DATABASE_URL", "REDIS_URL", "SECRET_KEY", "DATA_DIR", "LOG_LEVEL")
 
@@ -39,15 +38,6 @@ def environment(data: Path, port: int, **more: str) -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith(OURS)}
     kept.pop("DJANGO_SETTINGS_MODULE", None)
     return {**kept, "DATA_DIR": str(data), "PORT": str(port), "DEMO_PASSWORD": PASSWORD, **more}
-
-
-def log_in(page: Page, username: str) -> None:
-    """Sign in; ends wherever that leads."""
-    page.goto("/login/")
-    page.get_by_label("User name").fill(username)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("navigation", name="Main")).to_be_visible()
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None:
@@ -75,7 +65,7 @@ class Demo:
         output = data / "output.txt"
         with output.open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "manage.py", "demo"],
+                COMMAND,
                 cwd=ROOT,
                 env=environment(data, port, **more),
                 stdout=log,
@@ -96,6 +86,11 @@ class Demo:
         """As Ctrl-C would."""
         self.process.send_signal(signal.SIGINT)
         self.process.wait(30)
+
+    def children(self) -> dict[str, int]:
+        """Name -> process id, as the supervisor recorded them."""
+        lines = (self.data / "children.pid").read_text().splitlines()
+        return {name: int(pid) for pid, _, name in (line.partition(" ") for line in lines)}
 
     def api(self, path: str) -> Any:
         """GET below /api/v1/ as admin."""
@@ -145,17 +140,26 @@ class Demo:
 
     def wait_for_story(self) -> None:
         """Until every part of it has ended."""
-        wait_until(lambda: not _running(self.data, "story"), STORY, "the end of the story")
+        wait_until(lambda: not alive(self.children()["story"]), STORY, "the end of the story")
 
 
-def _running(data: Path, name: str) -> bool:
-    """Whether the child of that name still runs; one that ended stays as a zombie of its parent."""
-    for line in (data / "children.pid").read_text().splitlines():
-        pid, _, child = line.partition(" ")
-        if child == name:
-            try:
-                stat = Path(f"/proc/{pid}/stat").read_text()
-            except FileNotFoundError:
-                return False
-            return stat.rpartition(")")[2].split()[0] != "Z"
-    return False
+def alive(pid: int) -> bool:
+    """Whether a process still runs; one that ended and was not waited for does not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def left_of(data: Path) -> list[str]:
+    """Command lines of every process that was started for this data directory."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        try:
+            environ = (folder / "environ").read_bytes().split(b"\0")
+            if f"DATA_DIR={data}".encode() in environ and alive(int(folder.name)):
+                found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except (OSError, ValueError):
+            continue
+    return found
