@@ -26,7 +26,8 @@ from fleetportal.kit.states import move
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 RESERVED = frozenset({"register"})  # its page would be another one's
 
-LONGEST_REASON = 300  # characters; the column's width
+LONGEST_REASON = 300  # characters; the columns' widths
+LONGEST = {"environment": 40, "region": 60, "provider": 20}
 
 # Apps above say why a cluster cannot go; this app cannot know what they keep on it.
 in_use: list[Callable[[Cluster], str]] = []
@@ -197,6 +198,9 @@ def _validate(registration: Registration) -> None:
         raise Invalid(
             FieldProblem("name", f"{registration.name} is a page's name", "Choose another name.")
         )
+    for field_name, most in LONGEST.items():
+        if len(getattr(registration, field_name)) > most:
+            raise Invalid(FieldProblem(field_name, f"has more than {most} characters"))
     check_address(registration.credential.server)
 
 
