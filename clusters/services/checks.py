@@ -21,7 +21,7 @@ from fleetportal.kit.states import move
 from fleetportal.pulse import leases, ticker
 
 Answer = dict[str, Any]
-LEASE = 60.0  # seconds; the task's own time limit
+LEASE = 35.0  # seconds
 TRIES = 3
 KEEP = timedelta(days=7)
 LOST = {"error": "The worker did not come back with an answer.", "remedy": "Try again."}

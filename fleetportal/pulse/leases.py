@@ -46,11 +46,10 @@ def release(row: Leased, *, not_before: datetime | None) -> bool:
     may have come after the holder's look.
     """
     rows = type(row)._base_manager.filter(pk=row.pk, lease_token=row.lease_token)
-    due = Case(
-        When(not_before__isnull=True, then=Value(None)),
-        default=Value(not_before),
-        output_field=DateTimeField(null=True),
-    )
+    due: Case | None = None
+    if not_before is not None:
+        kept = When(not_before__isnull=True, then=Value(None))
+        due = Case(kept, default=Value(not_before), output_field=DateTimeField(null=True))
     return bool(rows.update(lease_holder="", lease_expires_at=None, not_before=due))
 
 

@@ -23,13 +23,16 @@ def deployment_delete(*, principal: Principal, deployment: Deployment, confirm: 
         raise Invalid(FieldProblem("confirm", "is not the name", f"Type {deployment.name}."))
     if deployment.state != "active":
         return
-    if Rollout.objects.active().filter(deployment=deployment).exists():
-        raise Refused(
-            "A rollout of it is active.", remedy="Abort the rollout first.", type_="rollout-active"
-        )
     rows = deployment.workspaces.exclude(state="retired")
     with transaction.atomic():
         move(deployment, "retiring", machine=DEPLOYMENT, actor=principal, reason="Deleted")
+        # After the move: a start holds the same row until its rollout can be seen.
+        if Rollout.objects.active().filter(deployment=deployment).exists():
+            raise Refused(
+                "A rollout of it is active.",
+                remedy="Abort the rollout first.",
+                type_="rollout-active",
+            )
         for workspace in rows:
             workspace_retire(workspace, reason="The deployment was deleted", principal=principal)
         if not rows.exists():

@@ -25,6 +25,7 @@ from workspaces.models import Workspace
 from workspaces.services import delivery, removal, restore
 
 IN_FLIGHT = timedelta(seconds=60)  # a lost holder's request may still arrive that long
+LOOK_AFTER_GONE = timedelta(seconds=2)
 TRY_AGAIN = 5.0  # seconds, where the error names no delay
 
 
@@ -150,7 +151,9 @@ def _(action: a.Reprovision, loaded: Loaded) -> None:
 def _retire(
     action: a.Effect, loaded: Loaded, workspace: Workspace, reason: str, **kept: str
 ) -> None:
-    _call(action, loaded, lambda: removal.workspace_retire(workspace, reason=reason), kept)
+    """Others carry the removal out: it is asked after again in a while, not in this step's loop."""
+    later = {"not_before": timezone.now() + LOOK_AFTER_GONE, **kept}
+    _call(action, loaded, lambda: removal.workspace_retire(workspace, reason=reason), later)
 
 
 def _row(action: a.Effect, loaded: Loaded) -> Target:

@@ -82,7 +82,7 @@ def _create(
     verdicts: Sequence[Verdict],
     clusters: dict[str, Cluster],
 ) -> Rollout:
-    deployment = plan.deployment or _deployment(principal, plan)
+    deployment = _held_active(plan.deployment) if plan.deployment else _deployment(principal, plan)
     revision = _revision(principal, plan, deployment)
     move(plan, "used", machine=PLAN, actor=principal, deployment=deployment)
     rollout = Rollout.objects.create(
@@ -111,6 +111,14 @@ def _create(
     )
     ring(TASK, rollout.pk)
     return rollout
+
+
+def _held_active(deployment: Deployment) -> Deployment:
+    """Until the end of this transaction nobody else starts or deletes it. Raises Refused."""
+    rows = Deployment.objects.select_for_update().filter(pk=deployment.pk, state="active")
+    if rows.first() is None:
+        raise Refused("This deployment is being deleted.", type_="deployment-retiring")
+    return deployment
 
 
 def _deployment(principal: Principal, plan: Plan) -> Deployment:

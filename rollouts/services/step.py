@@ -27,8 +27,8 @@ from rollouts.states import ROLLOUT
 
 log = logging.getLogger(__name__)
 
-LEASE = 60.0  # seconds from the beginning of each effect; no effect may take longer
-BUDGET = 40.0  # seconds after which a step leaves the rest to the next one
+LEASE = 35.0  # seconds from the beginning of each effect; no effect may take longer
+BUDGET = 25.0  # seconds after which a step leaves the rest to the next one
 LOOK_AGAIN = timedelta(seconds=5)  # nothing observed meanwhile: look anyway
 AFTER_A_MISS = timedelta(seconds=0.2)
 AFTER_A_FAILURE = timedelta(seconds=5)

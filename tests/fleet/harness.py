@@ -10,9 +10,9 @@ import asyncio
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 from django.conf import settings
@@ -32,12 +32,12 @@ from rollouts.services.start import rollout_start
 from tests.simfleet import SimCluster, SimFleet
 from tests.support import People
 from workspaces.engine.types import Requirement
-from workspaces.models import Deployment, Plan, Workspace
+from workspaces.models import Claim, Deployment, Plan, Workspace
 from workspaces.services.catalog import catalog_sync
 from workspaces.services.plans import plan_create, plan_wait
 
 T = TypeVar("T")
-PATIENCE = 40.0  # seconds; a condition that takes longer does not come
+PATIENCE = 60.0  # seconds; a condition that takes longer does not come
 MODEL = "phi-4-mini-instruct"
 NAMESPACE = "fp-assist"
 OURS = ("InferenceSet", "Workspace", "ConfigMap", "Secret", "Service")
@@ -52,7 +52,7 @@ def until(what: str, condition: Callable[[], T | None], seconds: float = PATIENC
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
-        time.sleep(0.05)
+        time.sleep(0.1)
     return found
 
 
@@ -89,15 +89,22 @@ def store_strategy(slug: str, spec: StrategySpec) -> StrategySpec:
     return spec
 
 
+class Part(Protocol):
+    """Something of the portal that runs beside the test. `stop`: whether it has ended."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> bool: ...
+
+
 class Portal:
     """The running portal. `clusters`: the simulated ones by name."""
 
-    def __init__(self, sim: SimFleet, people: People) -> None:
+    def __init__(self, sim: SimFleet, people: People, parts: Sequence[Part] = ()) -> None:
         self.sim = sim
         self.people = people
         self.clusters: dict[str, SimCluster] = {}
-        self.pump = Pump()
-        self.collector = Collector()
+        self.parts = parts or (Pump(), Collector())
 
     def add(self, environment: str = "test", *, wait: bool = True, **spec: Any) -> SimCluster:
         """A fresh cluster, registered, probed and observed."""
@@ -196,11 +203,13 @@ class Portal:
             raise AssertionError(f"{error}\n{describe(rollout)}") from None
         return rollout
 
-    def approval(self, rollout: Rollout, state: str = "waiting") -> Approval:
+    def approval(
+        self, rollout: Rollout, state: str = "waiting", seconds: float = PATIENCE
+    ) -> Approval:
         """The request for approval, once the rollout asks for it."""
         rows = Approval.objects.filter(rollout=rollout, state=state).order_by("-created_at")
         try:
-            return until("an approval is asked for", rows.first)
+            return until("an approval is asked for", rows.first, seconds)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{describe(rollout)}") from None
 
@@ -209,25 +218,27 @@ class Portal:
             rollout=rollout, cluster__name=cluster.name
         )
 
-    def target_state(self, rollout: Rollout, cluster: SimCluster, *states: str) -> Target:
+    def target_state(
+        self, rollout: Rollout, cluster: SimCluster, *states: str, seconds: float = PATIENCE
+    ) -> Target:
         def there() -> Target | None:
             found = self.target(rollout, cluster)
             return found if found.state in states else None
 
         try:
-            return until(f"{cluster.name} is {states}", there)
+            return until(f"{cluster.name} is {states}", there, seconds)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{describe(rollout)}") from None
 
     def __enter__(self) -> Portal:
         catalog_sync()
-        self.pump.start()
-        self.collector.start()
+        for part in self.parts:
+            part.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.pump.stop()
-        self.collector.stop()
+        stuck = [part for part in self.parts if not part.stop()]
+        assert not stuck, f"does not stop: {stuck}"
         for cluster in self.clusters.values():
             cluster.clear_faults()
             self.sim.control("DELETE", f"/_sim/clusters/{cluster.name}")
@@ -247,13 +258,13 @@ class Pump:
     def start(self) -> None:
         self._thread.start()
 
-    def stop(self) -> None:
+    def stop(self) -> bool:
         self._stop.set()
-        self._thread.join(30)
-        assert not self._thread.is_alive(), "the pump hangs in a step"
+        self._thread.join(60)
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
-        while not self._stop.wait(0.05):
+        while not self._stop.wait(0.15):
             Ticker().tick()
             close_old_connections()
         connections.close_all()
@@ -270,10 +281,10 @@ class Collector:
     def start(self) -> None:
         self._thread.start()
 
-    def stop(self) -> None:
+    def stop(self) -> bool:
         self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(30)
-        assert not self._thread.is_alive(), "the collector does not stop"
+        self._thread.join(60)
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -282,11 +293,11 @@ class Collector:
 
 
 @contextmanager
-def running(sim: SimFleet, people: People) -> Iterator[Portal]:
+def running(sim: SimFleet, people: People, *parts: Part) -> Iterator[Portal]:
     settings_were = settings.ALLOW_LOOPBACK_CLUSTERS
     settings.ALLOW_LOOPBACK_CLUSTERS = True
     try:
-        with Portal(sim, people) as portal:
+        with Portal(sim, people, parts) as portal:
             yield portal
     finally:
         settings.ALLOW_LOOPBACK_CLUSTERS = settings_were
@@ -318,11 +329,11 @@ def ours(cluster: SimCluster, *kinds: str) -> list[str]:
     )
 
 
-def left_of(cluster: SimCluster) -> list[str]:
-    """What is on the cluster that a deployment brought: objects, children, pods, node claims."""
+def left_of(cluster: SimCluster, *more: str) -> list[str]:
+    """What is on the cluster that a deployment brought: objects, children, pods, `more` kinds."""
     made = [
         f"{kind}/{obj['metadata']['name']}"
-        for kind in ("Workspace", "InferenceSet", "Pod", "NodeClaim", "StatefulSet")
+        for kind in ("Workspace", "InferenceSet", "Pod", "StatefulSet", *more)
         for obj in cluster.objects(kind)
         if obj["metadata"].get("namespace", "") in ("", NAMESPACE)
     ]
@@ -335,6 +346,11 @@ def serving(cluster: SimCluster, name: str = "chat") -> str:
         if service["metadata"]["name"] == name:
             return str(service["spec"]["selector"]["inferenceset.kaito.sh/created-by"])
     return ""
+
+
+def claims_on(cluster: SimCluster) -> int:
+    """Nodes of the cluster that are promised to a workspace."""
+    return Claim.objects.filter(pool__cluster__name=cluster.name, released_at=None).count()
 
 
 def describe(rollout: Rollout) -> str:

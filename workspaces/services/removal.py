@@ -27,10 +27,11 @@ from workspaces.models import Deployment, Revision, Workspace, WorkspaceObject
 from workspaces.querysets import WorkspaceQuerySet
 from workspaces.services.claims import claims_release
 from workspaces.services.delivery import UNREADABLE, same_cluster
+from workspaces.services.observation import changed
 from workspaces.states import DEPLOYMENT, WORKSPACE
 
 TASK = "workspaces.retire"
-LEASE = 60.0
+LEASE = 35.0
 LOOK_AGAIN = timedelta(seconds=2)
 TRY_AGAIN = timedelta(seconds=10)
 MAIN_KINDS = ("InferenceSet", "Workspace")
@@ -230,6 +231,8 @@ def _finish(workspace: Workspace, *, last: bool) -> bool:
             )
             left.filter(gone_at=None, shared=True).update(gone_at=timezone.now())
         _deployment_ends(workspace)
+    for listener in changed:
+        listener(workspace.deployment_id)
     return True
 
 
