@@ -208,4 +208,3 @@ class Decision:
     price_is_partial: bool  # some chosen cluster has no known price
     blocked: str  # empty: ready
     digest: str  # sha256 over the canonical inputs and outcome
-
