@@ -213,8 +213,8 @@ def test_a_viewer_sees_the_fit_and_why_planning_is_not_theirs(
 def test_nobody_plans_for_a_foreign_team(
     people: People, fleet: dict[str, Cluster], client_for: ClientFor
 ) -> None:
-    client_for(people.outsider).post(f"/catalog/{PHI}/", RAIL)
-    assert [plan.team.slug for plan in Plan.objects.all()] == ["risk"]
+    assert client_for(people.outsider).post(f"/catalog/{PHI}/", RAIL).status_code == 422
+    assert not Plan.objects.exists()
 
 
 def test_other_methods_are_refused(
