@@ -65,6 +65,7 @@ def test_the_policy_is_taken_in_kubefleets_words(
         ({"model": "no-such"}, "model"),
         ({"max_model_len": 10_000_000}, "max_model_len"),
         ({"runtime": "triton"}, "runtime"),
+        ({"strategy": "nope"}, "strategy"),
         ({"name": "Not A Label"}, "name"),
         ({"team": "risk"}, "team"),
         ({"replica": 1}, "replica"),

@@ -12,6 +12,7 @@ from workspaces.engine.scores import TERMS
 from workspaces.engine.types import Policy
 from workspaces.engine.validate import check_deployment_name
 from workspaces.models import CatalogModel
+from workspaces.selectors.strategies import SHIPPED, offered
 
 MOST_REPLICAS = 1000
 
@@ -42,10 +43,15 @@ def validate(name: str, spec: Mapping[str, Any], model: CatalogModel) -> None:
     if spec["runtime"] not in runtimes:
         remedy = f"Use {' or '.join(runtimes)}."
         problems.append(FieldProblem("runtime", f"{model.name} does not run on it", remedy))
+    if spec["strategy"] not in dict(SHIPPED):  # those are always there: no look-up for them
+        strategies = [slug for slug, _ in offered()]
+        if spec["strategy"] not in strategies:
+            remedy = f"Use {' or '.join(strategies)}."
+            problems.append(FieldProblem("strategy", "is not known", remedy))
     try:
         policy = policy_of(spec)
         least = policy.number_of_clusters or len(policy.cluster_names)
-        if spec["replicas"] < least:
+        if 1 <= spec["replicas"] < least:
             remedy = f"{least} clusters need at least {least}: one replica each."
             problems.append(FieldProblem("replicas", "are fewer than the clusters asked", remedy))
     except PolicyError as error:
