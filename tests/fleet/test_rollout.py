@@ -38,7 +38,7 @@ def test_a_paused_rollout_finishes_what_is_in_flight_and_begins_nothing_new(
 ) -> None:
     test, staging = portal.add("test"), portal.add("staging")
     engineer = Principal(portal.people.engineer)
-    test.change(faults=[{"kind": "stuck"}])
+    test.change(faults=[{"kind": "image"}])
     rollout = portal.start([test, staging])
     portal.target_state(rollout, test, "starting")
     control.rollout_pause(principal=engineer, rollout=rollout, reason="Lunch.")
