@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import pytest
 
 from clusters.models import Cluster
@@ -55,7 +57,7 @@ def test_a_cluster_that_goes_away_holds_its_target_until_it_is_back(portal: Port
     portal.reach(rollout, "succeeded")
 
 
-def waits_for(pk: object) -> str:
+def waits_for(pk: UUID) -> str:
     return str(Rollout.objects.get(pk=pk).waiting_for.get("kind", ""))
 
 

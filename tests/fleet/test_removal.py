@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fleetportal.accounts.principal import Principal
 from rollouts.services.control import rollout_abort
 from rollouts.services.deletion import deployment_delete
@@ -20,7 +22,7 @@ from tests.fleet.rest import Person
 from workspaces.models import Deployment, Workspace, WorkspaceObject
 
 A100 = "Standard_NC24ads_A100_v4"
-AUTO = {
+AUTO: dict[str, Any] = {
     "mode": "azure-gpu-provisioner",
     "provider": "azure",
     "region": "westeurope",
