@@ -16,6 +16,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+
+# Speed is measured by `make bench`; on a busy machine a slow draw says nothing about the product.
+hypothesis_settings.register_profile(
+    "suite",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+hypothesis_settings.load_profile("suite")
 
 if "FLEETPORTAL_TEST_DIR" not in os.environ:  # workers of pytest-xdist share their parent's
     os.environ["FLEETPORTAL_TEST_DIR"] = tempfile.mkdtemp(prefix="fleetportal-test-")

@@ -8,6 +8,7 @@ from django.db import transaction
 
 from clusters.models import Check
 from clusters.states import CHECK
+from fleetportal.accounts.models import User
 from fleetportal.accounts.principal import Principal
 from fleetportal.journal.models import Event
 from fleetportal.kit.errors import Refused, Stale
@@ -19,7 +20,15 @@ MACHINES = list(machines())
 
 
 def make_check() -> Check:
-    return Check.objects.create(kind="clusters.connection")
+    """One that a person asked for: the portal's own probes leave no rows."""
+    asker = User.objects.get_or_create(username="asker")[0]
+    return Check.objects.create(kind="clusters.connection", requested_by=asker)
+
+
+@pytest.mark.django_db
+def test_a_probe_that_nobody_asked_for_leaves_no_row() -> None:
+    move(Check.objects.create(kind="clusters.connection"), "running", machine=CHECK)
+    assert not Event.objects.exists()
 
 
 @pytest.mark.django_db
