@@ -65,11 +65,12 @@ def load(rollout: Rollout, now: datetime) -> Loaded:
 
 def vote_views(approval: Approval) -> tuple[t.VoteView, ...]:
     """The votes of one approval with the roles their voters hold now."""
-    return tuple(_vote_views(approval.votes.select_related("voter"), approval.team_id))
+    return tuple(_vote_views(approval.votes.select_related("voter", "approval"), approval.team_id))
 
 
 def _votes(rollout: Rollout) -> Mapping[object, list[t.VoteView]]:
-    rows = list(Vote.objects.filter(approval__rollout=rollout).select_related("voter"))
+    cast = Vote.objects.filter(approval__rollout=rollout)
+    rows = list(cast.select_related("voter", "approval"))
     found: dict[object, list[t.VoteView]] = defaultdict(list)
     for row, view in zip(rows, _vote_views(rows, rollout.team_id), strict=True):
         found[row.approval_id].append(view)
@@ -78,15 +79,7 @@ def _votes(rollout: Rollout) -> Mapping[object, list[t.VoteView]]:
 
 def _vote_views(rows: Iterable[Vote], team_id: int) -> Iterable[t.VoteView]:
     rows = list(rows)
-    holders = (
-        set(
-            Membership.objects.filter(
-                team_id=team_id, role="approver", user_id__in={row.voter_id for row in rows}
-            ).values_list("user_id", flat=True)
-        )
-        if rows
-        else set()
-    )
+    holders = _holders({row.voter_id for row in rows}, team_id)
     return [
         t.VoteView(
             voter=row.voter.username,
@@ -94,11 +87,21 @@ def _vote_views(rows: Iterable[Vote], team_id: int) -> Iterable[t.VoteView]:
             digest=row.digest,
             given_at=row.at,
             had_role=row.had_role,
-            has_role=row.voter_id in holders,
+            has_role=bool(holders[row.voter_id] & set(row.approval.roles)),
             active=row.voter.is_active,
         )
         for row in rows
     ]
+
+
+def _holders(voters: set[int], team_id: int) -> Mapping[int, set[str]]:
+    """The roles that each of these people holds in the team now."""
+    found: dict[int, set[str]] = defaultdict(set)
+    if voters:
+        rows = Membership.objects.filter(team_id=team_id, user_id__in=voters)
+        for user_id, role in rows.values_list("user_id", "role"):
+            found[user_id].add(role)
+    return found
 
 
 def _gate(
