@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +34,7 @@ from fleetportal.pulse import heartbeats, leases
 log = logging.getLogger(__name__)
 
 LOOK = 1.0  # seconds between looks at the list of clusters
+PRUNE_EVERY = 720  # beats: once an hour
 BEAT = 5.0  # seconds between heartbeats and "still true" stamps
 LEASE = 15.0
 
@@ -158,10 +160,12 @@ class Fleet:
 
     async def _beat(self) -> None:
         """Say that we live, and that what is stored of live members is still true."""
-        while True:
+        for number in itertools.count():
             alive = [pk for pk, watched in self._watched.items() if watched.current]
             try:
                 await self._db(_beat, alive)
+                if number % PRUNE_EVERY == 0:
+                    await self._db(checks_prune)
             except Exception:
                 log.exception("collector.beat_failed")
             await asyncio.sleep(BEAT)
@@ -240,7 +244,6 @@ def _beat(alive: list[str]) -> None:
     now = timezone.now()
     heartbeats.beat("collector", "collector")
     seen(alive, now)
-    checks_prune()
     due = Cluster.objects.managed().filter(pk__in=alive, probed_at__lt=now - PROBE_EVERY)
     open_checks = Check.objects.filter(kind=TASK, state__in=["pending", "running"])
     for cluster in due.exclude(pk__in=open_checks.values("cluster_id"))[:20]:

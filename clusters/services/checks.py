@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import close_old_connections, transaction
+from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -93,7 +93,6 @@ def _begin(check: Check) -> None:
 
 def checks_prune() -> int:
     """Forget old answers."""
-    close_old_connections()
     old = Check.objects.filter(created_at__lt=timezone.now() - KEEP, state__in=CHECK.terminal)
     return old.delete()[0]
 

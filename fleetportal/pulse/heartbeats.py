@@ -26,7 +26,3 @@ def age(kind: str) -> float | None:
 def alive(kind: str) -> bool:
     """Whether any process of this kind has given a sign within ALIVE_FOR."""
     return Heartbeat.objects.filter(kind=kind, at__gt=timezone.now() - ALIVE_FOR).exists()
-
-
-def forget_old() -> int:
-    return Heartbeat.objects.filter(at__lt=timezone.now() - timedelta(days=1)).delete()[0]

@@ -93,13 +93,6 @@ def approvals_ask_again(rollout: Rollout) -> int:
     return len(found)
 
 
-def decidable(principal: Principal, approval: Approval, now: datetime) -> tuple[bool, str]:
-    """Whether this person may decide, and the sentence why not."""
-    return can_decide(
-        person_of(principal, approval), approval_view(approval, vote_views(approval)), now
-    )
-
-
 def may_preflight(principal: Principal, approval: Approval) -> bool:
     """Those who decide, and those who would mend what stands in the way."""
     return any(

@@ -94,11 +94,6 @@ def parse_policy(raw: Mapping[str, Any], *, terms: Sequence[str]) -> Policy:
     )
 
 
-def parse_requirements(raw: object, where: str) -> tuple[Requirement, ...]:
-    """A Kubernetes label selector (`match_labels`, `match_expressions`) as requirements."""
-    return _labels(raw, where)
-
-
 def _requirements(raw: object, where: str) -> tuple[Requirement, ...]:
     body = _mapping(raw, where)
     _only(body, {"labels", "properties"}, where)
