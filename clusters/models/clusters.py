@@ -55,6 +55,10 @@ class Cluster(Leased):
     changes = models.PositiveIntegerField(default=0)
     changes_read = models.PositiveIntegerField(default=0)
 
+    # How metrics are read: {"road": "direct" | "prometheus" | "off", "prometheus": {"service":
+    # "namespace/name:port"} or {"url": ...}, "prefix": "", "matchers": {label: value}}; {}: direct.
+    metrics = models.JSONField(default=dict, blank=True)
+
     # What the collector saw last. Totals are GPUs; None is unknown and never 0.
     observed_at = models.DateTimeField(null=True, blank=True)
     pools_packed = models.BinaryField(default=b"")  # selectors.facts: tuple[PoolFacts, ...]
