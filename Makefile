@@ -3,14 +3,16 @@ SHELL := /bin/bash
 PYTHON ?= python3
 PY := .venv/bin/python
 WORKERS ?= 2
+SLOW_WORKERS ?= 3
 PYTEST_ARGS ?=
 
-.PHONY: help demo test lint bench lock vendor states ci clean
+.PHONY: help demo test test-slow lint bench lock vendor states ci clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo     the portal with simulated clusters (PORT, CLUSTERS, SPEED, DATA_DIR, DEMO_PASSWORD)"
 	@echo "make test     the quick suite, then its PostgreSQL part where a server is installed"
+	@echo "make test-slow  whole processes: browser, demo, kill -9, faults, a real Prometheus"
 	@echo "make lint     style, types, layers, migrations, lock files, generated documents"
 	@echo "make bench    the product against its floors"
 	@echo "make lock     compile requirements*.txt and package-lock.json again"
@@ -40,9 +42,13 @@ demo: .venv/.runtime static/vendor/VENDOR.json
 
 test: .venv/.dev static/vendor/VENDOR.json
 	@echo "== The suite on SQLite"
-	@$(PY) -m pytest -q -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+	@$(PY) -m pytest -q -m "not slow" -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 	@echo "== What differs between databases, on PostgreSQL"
 	@$(PY) scripts/with_postgres.py --optional -- $(PY) -m pytest -q -m postgres $(PYTEST_ARGS)
+
+# These wait for processes more than they compute, hence one worker more.
+test-slow: .venv/.dev static/vendor/VENDOR.json
+	@$(PY) -m pytest -q -m slow -n $(SLOW_WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
 lint: .venv/.dev
 	@echo "== ruff" && .venv/bin/ruff check . && .venv/bin/ruff format --check .
