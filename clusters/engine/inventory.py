@@ -1,4 +1,4 @@
-"""Raw nodes and pods of one cluster to pools of GPUs.
+"""Nodes and pods of one cluster to pools of GPUs.
 
 Pools of bring-your-own clusters hold the nodes that exist; pools of auto-provisioning clusters hold
 what an operator says may exist, with the nodes of that instance type counted in. A pool is one or
@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+
+import msgspec
 
 from clusters.engine.nodes import (
     GFD_COUNT,
@@ -31,7 +34,7 @@ from clusters.engine.pools import (
     group_nodes,
     make_pool,
 )
-from clusters.engine.raw import mapping, text
+from clusters.engine.shapes import Node, Pod
 from clusters.engine.types import NodeFacts, PoolFacts, PoolKind, ProvisionerMode
 
 __all__ = ["Inventory", "Quota", "SkuFacts", "SkuLookup", "Totals", "build_inventory", "slots"]
@@ -83,8 +86,8 @@ def slots(nodes: Iterable[NodeFacts], gpus_per_request: int) -> int:
 
 
 def build_inventory(
-    nodes: Iterable[Mapping[str, object]],
-    pods: Iterable[Mapping[str, object]],
+    nodes: Iterable[Node],
+    pods: Iterable[Pod],
     *,
     quotas: Iterable[Quota] = (),
     skus: SkuLookup,
@@ -116,23 +119,24 @@ def build_inventory(
     )
 
 
+_Object = TypeVar("_Object", Node, Pod)
 _UNSIZED_NODE = "Node {}: it has GPUs, but no label says how many and none is offered. Left out."
 _UNSIZED_POOL = "Pool {}: the quota names an instance type of unknown shape. Left out."
 
 
-def _unique(objects: Iterable[Mapping[str, object]]) -> list[Mapping[str, object]]:
+def _unique(objects: Iterable[_Object]) -> list[_Object]:
     """One object per namespace and name. Which of two twins stays does not hang on their order."""
-    found: dict[tuple[str, str], Mapping[str, object]] = {}
+    found: dict[tuple[str, str], _Object] = {}
     for item in objects:
-        metadata = mapping(mapping(item).get("metadata"))
-        key = (text(metadata.get("namespace")), text(metadata.get("name")))
-        if key not in found or _canonical(item) > _canonical(found[key]):
+        key = (item.metadata.namespace, item.metadata.name)
+        twin = found.setdefault(key, item)
+        if twin is not item and _canonical(item) > _canonical(twin):
             found[key] = item
-    return [mapping(item) for _, item in sorted(found.items(), key=lambda pair: pair[0])]
+    return [found[key] for key in sorted(found)]
 
 
-def _canonical(item: Mapping[str, object]) -> str:
-    return json.dumps(item, sort_keys=True, default=repr, skipkeys=True)
+def _canonical(item: Node | Pod) -> str:
+    return json.dumps(msgspec.to_builtins(item), sort_keys=True, default=repr, skipkeys=True)
 
 
 def _all_facts(groups: Groups, holds: Iterable[PodHold]) -> tuple[NodeFacts, ...]:

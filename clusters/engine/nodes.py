@@ -1,4 +1,4 @@
-"""What one raw Kubernetes Node says about its GPUs. Pure; broken input gives unknown, not errors.
+"""What one Kubernetes Node says about its GPUs. Pure; broken input gives unknown, not errors.
 
 Sources, best first: GPU Feature Discovery labels, cloud and Karpenter labels, the SKU table.
 """
@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from clusters.engine.quantities import parse_quantity
-from clusters.engine.raw import gpu_count, mapping, mappings, sum_gpus, text
+from clusters.engine.raw import gpu_count, sum_gpus, word
+from clusters.engine.shapes import Node
 from clusters.engine.types import Taint, Toleration
 
 GFD_PRODUCT = "nvidia.com/gpu.product"
@@ -97,16 +98,14 @@ class NodeReading:
     region: str
 
 
-def read_node(node: Mapping[str, object], skus: SkuLookup) -> NodeReading | None:
+def read_node(node: Node, skus: SkuLookup) -> NodeReading | None:
     """The GPU side of a node, or None: it has no name or gives no sign of a GPU."""
-    metadata, spec = mapping(node.get("metadata")), mapping(node.get("spec"))
-    status = mapping(node.get("status"))
-    name = text(metadata.get("name"))
-    labels = _labels(metadata)
+    name = word(node.metadata.name)
+    labels = node.metadata.labels or {}
     sku = _sku(labels, skus)
-    sharing = _sharing(labels, mapping(metadata.get("annotations")), status)
-    physical = _physical(labels, status, sku, sharing)
-    allocatable = sum_gpus(status.get("allocatable"))
+    sharing = _sharing(labels, node)
+    physical = _physical(labels, node, sku, sharing)
+    allocatable = sum_gpus(node.status.allocatable)
     if not name or not (physical or allocatable or _first(labels, _MODEL_LABELS)):
         return None
     capacity_label, capacity_type = _capacity(labels)
@@ -120,9 +119,9 @@ def read_node(node: Mapping[str, object], skus: SkuLookup) -> NodeReading | None
         labelled_count=gpu_count(_first(labels, _COUNT_LABELS)) or None,
         physical=physical,
         allocatable=allocatable,
-        ready=_is_ready(status),
-        cordoned=spec.get("unschedulable") is True,
-        taints=_taints(spec),
+        ready=_is_ready(node),
+        cordoned=node.spec.unschedulable,
+        taints=_taints(node),
         sharing=sharing,
         capacity_type=capacity_type,
         capacity_label=capacity_label,
@@ -155,13 +154,13 @@ def _matches(toleration: Toleration, taint: Taint) -> bool:
     return toleration.operator == "Exists" or toleration.value == taint.value
 
 
-def _labels(metadata: Mapping[str, object]) -> dict[str, str]:
-    found = mapping(metadata.get("labels")).items()
-    return {key: text(value) for key, value in found if isinstance(key, str) and text(value)}
-
-
 def _first(labels: Mapping[str, str], keys: tuple[str, ...]) -> str:
-    return next((labels[key] for key in keys if key in labels), "")
+    """The first of these labels that has a value we can keep."""
+    for key in keys:
+        value = labels.get(key)
+        if value and word(value):
+            return value
+    return ""
 
 
 def _sku(labels: Mapping[str, str], skus: SkuLookup) -> SkuFacts | None:
@@ -194,7 +193,7 @@ def _compute_capability(labels: Mapping[str, str], sku: SkuFacts | None) -> floa
 
 
 def _physical(
-    labels: Mapping[str, str], status: Mapping[str, object], sku: SkuFacts | None, sharing: str
+    labels: Mapping[str, str], node: Node, sku: SkuFacts | None, sharing: str
 ) -> int | None:
     """Cards in the box: the largest figure that any source gives, since a dead card vanishes
     from labels and capacity but not from the SKU table. Under MIG labels count slices."""
@@ -202,20 +201,17 @@ def _physical(
     if sharing != "mig":
         figures.append(gpu_count(_first(labels, _COUNT_LABELS)))
     if sharing == "none":
-        figures.append(sum_gpus(status.get("capacity")) or None)
+        figures.append(sum_gpus(node.status.capacity) or None)
     return max((figure for figure in figures if figure), default=None)
 
 
-def _sharing(
-    labels: Mapping[str, str], annotations: Mapping[str, object], status: Mapping[str, object]
-) -> str:
-    if annotations.get("hami.io/node-nvidia-register"):
+def _sharing(labels: Mapping[str, str], node: Node) -> str:
+    if (node.metadata.annotations or {}).get("hami.io/node-nvidia-register"):
         return "hami"
-    product, capacity = labels.get(GFD_PRODUCT, ""), mapping(status.get("capacity"))
-    offered = {**mapping(status.get("allocatable")), **capacity}
+    product = labels.get(GFD_PRODUCT, "")
+    offered = {**(node.status.allocatable or {}), **(node.status.capacity or {})}
     if "-MIG-" in product or any(
-        str(name).startswith("nvidia.com/mig-") and gpu_count(value)
-        for name, value in offered.items()
+        name.startswith("nvidia.com/mig-") and gpu_count(value) for name, value in offered.items()
     ):
         return "mig"
     return _replicated(labels, product, offered)
@@ -241,15 +237,12 @@ def _capacity(labels: Mapping[str, str]) -> tuple[tuple[str, str] | None, str]:
     return None, "on-demand"
 
 
-def _is_ready(status: Mapping[str, object]) -> bool:
-    conditions = mappings(status.get("conditions"))
-    return any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)
+def _is_ready(node: Node) -> bool:
+    return any(c.type == "Ready" and c.status == "True" for c in node.status.conditions or ())
 
 
-def _taints(spec: Mapping[str, object]) -> tuple[Taint, ...]:
+def _taints(node: Node) -> tuple[Taint, ...]:
     found = {
-        Taint(text(t.get("key")), text(t.get("value")), text(t.get("effect")))
-        for t in mappings(spec.get("taints"))
-        if text(t.get("key"))
+        Taint(t.key, word(t.value), word(t.effect)) for t in node.spec.taints or () if word(t.key)
     }
     return tuple(sorted(found, key=lambda t: (t.key, t.value, t.effect)))

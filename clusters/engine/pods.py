@@ -1,4 +1,4 @@
-"""How many GPUs a pod holds, from its raw JSON. Pure; broken input counts as nothing held.
+"""How many GPUs a pod holds. Pure; broken input counts as nothing held.
 
 The scheduler's rule: containers and sidecars run together, plain init containers run one at a
 time before them (with the sidecars started so far), and the pod holds the larger of the two.
@@ -6,10 +6,11 @@ time before them (with the sidecars started so far), and the pod holds the large
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from clusters.engine.raw import is_gpu_resource, mapping, mappings, sum_gpus, text
+from clusters.engine.raw import is_gpu_resource, sum_gpus, word
+from clusters.engine.shapes import Container, Pod, PodSpec
 
 _WORKSPACE_LABEL = "kaito.sh/workspace"
 _TERMINAL = frozenset({"Succeeded", "Failed"})
@@ -25,42 +26,42 @@ class PodHold:
     workspace: str  # KAITO workspace or ""
 
 
-def read_hold(pod: Mapping[str, object]) -> PodHold | None:
+def read_hold(pod: Pod) -> PodHold | None:
     """What a pod holds, or None: it asks for no GPU, or is over (a terminating pod still holds)."""
-    metadata, spec = mapping(pod.get("metadata")), mapping(pod.get("spec"))
-    if text(mapping(pod.get("status")).get("phase")) in _TERMINAL:
+    if pod.status.phase in _TERMINAL:
         return None
-    gpus = gpu_request(spec)
+    gpus = gpu_request(pod.spec)
     if not gpus:
         return None
     return PodHold(
-        node=text(spec.get("nodeName")),
-        name=f"{text(metadata.get('namespace'))}/{text(metadata.get('name'))}",
+        node=word(pod.spec.node_name),
+        name=f"{word(pod.metadata.namespace)}/{word(pod.metadata.name)}",
         gpus=gpus,
-        workspace=text(mapping(metadata.get("labels")).get(_WORKSPACE_LABEL)),
+        workspace=word((pod.metadata.labels or {}).get(_WORKSPACE_LABEL)),
     )
 
 
-def gpu_request(spec: Mapping[str, object]) -> int:
+def gpu_request(spec: PodSpec) -> int:
     """Effective GPU request of a pod spec."""
     sidecars = 0
     peak = 0
-    for container in mappings(spec.get("initContainers")):
+    for container in spec.init_containers or ():
         asked = _asked(container)
-        if container.get("restartPolicy") == "Always":
+        if container.restart_policy == "Always":
             sidecars += asked
         else:
             peak = max(peak, asked + sidecars)
-    together = sidecars + sum(_asked(c) for c in mappings(spec.get("containers")))
-    return max(peak, together)
+    return max(peak, sidecars + sum([_asked(c) for c in spec.containers or ()]))
 
 
-def _asked(container: Mapping[str, object]) -> int:
-    resources = mapping(container.get("resources"))
-    requests = mapping(resources.get("requests"))
+def _asked(container: Container) -> int:
+    resources = container.resources
+    if resources is None:
+        return 0
     # extended resources may name limits alone; requests then equal them
-    return sum_gpus(requests if _names_gpu(requests) else resources.get("limits"))
+    requests = resources.requests or {}
+    return sum_gpus(requests if _names_gpu(requests) else resources.limits)
 
 
-def _names_gpu(resources: Mapping[str, object]) -> bool:
+def _names_gpu(resources: Iterable[str]) -> bool:
     return any(is_gpu_resource(name) for name in resources)

@@ -30,21 +30,29 @@ def text(value: object) -> str:
     return value if isinstance(value, str) and len(value) <= _LONGEST_TEXT else ""
 
 
+def word(value: object) -> str:
+    """`value` if it is a text of one line that every store takes, of a name's length; else ''."""
+    fits = isinstance(value, str) and len(value) <= _LONGEST_TEXT and value.isprintable()
+    return str(value) if fits else ""
+
+
 def gpu_count(value: object) -> int | None:
     """A number of GPUs, or None where it cannot be read or cannot be true."""
+    if isinstance(value, str) and len(value) < 5 and value.isascii() and value.isdecimal():
+        return int(value)  # as nearly every cluster writes it
     count = parse_count(value)
     return None if count is None or count > MOST_GPUS else count
 
 
-def sum_gpus(resources: object) -> int:
+def sum_gpus(resources: Mapping[str, object] | None) -> int:
     """GPUs in a Kubernetes resource list: whole ones, shared ones and MIG slices alike."""
-    found = mapping(resources)
-    counts = (gpu_count(value) for name, value in found.items() if is_gpu_resource(name))
+    found = (resources or {}).items()
+    counts = [gpu_count(value) for name, value in found if is_gpu_resource(name)]
     return min(MOST_GPUS, sum(count or 0 for count in counts))
 
 
-def is_gpu_resource(name: object) -> bool:
-    return isinstance(name, str) and (name in _GPU_RESOURCES or name.startswith("nvidia.com/mig-"))
+def is_gpu_resource(name: str) -> bool:
+    return name in _GPU_RESOURCES or name.startswith("nvidia.com/mig-")
 
 
 _GPU_RESOURCES = frozenset({"nvidia.com/gpu", "nvidia.com/gpu.shared", "amd.com/gpu"})

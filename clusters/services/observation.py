@@ -16,6 +16,7 @@ from clusters import selectors
 from clusters.engine.health import Contact, Health, next_health
 from clusters.engine.inventory import Inventory, Quota, build_inventory
 from clusters.engine.prices import price
+from clusters.engine.shapes import loose_node, loose_pod
 from clusters.engine.skus import sku_facts
 from clusters.engine.types import Capabilities, PoolFacts, PoolKind
 from clusters.models import Cluster, ObservedObject, Pool
@@ -43,7 +44,13 @@ def inventory_store(
     """Store the inventory of raw nodes and pods. True when it differs from what was stored."""
     quotas = [Quota(q.instance_type, q.nodes, q.capacity_type) for q in cluster.quotas.all()]
     mode = selectors.capabilities_of(cluster).provisioner
-    found = build_inventory(nodes, pods, quotas=quotas, skus=sku_facts, mode=mode)
+    found = build_inventory(
+        filter(None, map(loose_node, nodes)),
+        filter(None, map(loose_pod, pods)),
+        quotas=quotas,
+        skus=sku_facts,
+        mode=mode,
+    )
     pools = tuple(_priced(cluster, pool) for pool in found.pools)
     packed = {"pools_packed": selectors.pack(pools), "nodes_packed": selectors.pack(found.nodes)}
     fresh = {"observed_at": at, **_totals(found)}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from clusters.engine.inventory import SkuFacts
+from clusters.engine.inventory import Inventory, Quota, SkuFacts, build_inventory
+from clusters.engine.shapes import loose_node, loose_pod
+from clusters.engine.types import ProvisionerMode
 
 Raw = dict[str, Any]
 
@@ -21,6 +24,23 @@ SKUS = {
 
 def lookup(instance_type: str) -> SkuFacts | None:
     return SKUS.get(instance_type.lower())
+
+
+def inventory_of(
+    nodes: Iterable[Raw],
+    pods: Iterable[Raw] = (),
+    *,
+    quotas: Iterable[Quota] = (),
+    mode: ProvisionerMode | None = ProvisionerMode.BYO,
+) -> Inventory:
+    """The inventory of raw objects, read as the portal reads what does not fit its types."""
+    return build_inventory(
+        filter(None, map(loose_node, nodes)),
+        filter(None, map(loose_pod, pods)),
+        quotas=quotas,
+        skus=lookup,
+        mode=mode,
+    )
 
 
 def node(

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
-from clusters.engine.inventory import Inventory, Quota, build_inventory, slots
+from clusters.engine.inventory import Inventory, Quota, slots
 from clusters.engine.pods import gpu_request
+from clusters.engine.shapes import PodSpec
 from clusters.engine.types import PoolKind, ProvisionerMode
-from tests.engine.gpu_nodes import Raw, lookup, node, pod
+from tests.engine.gpu_nodes import Raw, inventory_of, node, pod
 
 BYO, AZURE = ProvisionerMode.BYO, ProvisionerMode.AZURE
 
@@ -19,7 +21,7 @@ def build(
     quotas: tuple[Quota, ...] = (),
     mode: ProvisionerMode | None = BYO,
 ) -> Inventory:
-    return build_inventory(nodes, pods or [], quotas=quotas, skus=lookup, mode=mode)
+    return inventory_of(nodes, pods or [], quotas=quotas, mode=mode)
 
 
 def test_a_fragmented_pool_has_free_gpus_but_no_whole_node() -> None:
@@ -218,10 +220,13 @@ def test_init_containers_and_sidecars_count_as_the_scheduler_counts_them() -> No
     def asks(gpus: int, **extra: str) -> Raw:
         return {"resources": {"requests": {"nvidia.com/gpu": gpus}}, **extra}
 
+    def asked(spec: Raw) -> int:
+        return gpu_request(msgspec.convert(spec, PodSpec))
+
     sidecar, plain = asks(1, restartPolicy="Always"), asks(4)
-    assert gpu_request({"containers": [asks(2)], "initContainers": [sidecar, plain]}) == 5
-    assert gpu_request({"containers": [asks(2)], "initContainers": [plain, sidecar]}) == 4
-    assert gpu_request({"containers": [asks(4)], "initContainers": [sidecar]}) == 5
+    assert asked({"containers": [asks(2)], "initContainers": [sidecar, plain]}) == 5
+    assert asked({"containers": [asks(2)], "initContainers": [plain, sidecar]}) == 4
+    assert asked({"containers": [asks(4)], "initContainers": [sidecar]}) == 5
 
 
 def test_a_node_without_gpus_is_no_part_of_the_inventory() -> None:

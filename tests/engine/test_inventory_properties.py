@@ -3,9 +3,9 @@ from __future__ import annotations
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clusters.engine.inventory import Inventory, Quota, build_inventory
+from clusters.engine.inventory import Inventory, Quota
 from clusters.engine.types import ProvisionerMode
-from tests.engine.gpu_nodes import Raw, lookup, node, pod
+from tests.engine.gpu_nodes import Raw, inventory_of, node, pod
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
@@ -112,7 +112,7 @@ def test_nothing_a_cluster_sends_can_break_it(
     nodes: list[Raw], pods: list[Raw], mode: ProvisionerMode | None
 ) -> None:
     quotas = (Quota("g6.xlarge", 3), Quota("unheard-of", 2))
-    check_sums(build_inventory(nodes, pods, quotas=quotas, skus=lookup, mode=mode))
+    check_sums(inventory_of(nodes, pods, quotas=quotas, mode=mode))
 
 
 good_nodes = st.builds(
@@ -132,9 +132,9 @@ good_pods = st.builds(pod, st.sampled_from("pqrst"), st.sampled_from("abcdef"), 
 def test_the_order_of_nodes_and_pods_does_not_matter(
     data: st.DataObject, nodes: list[Raw], pods: list[Raw], mode: ProvisionerMode | None
 ) -> None:
-    one = build_inventory(nodes, pods, skus=lookup, mode=mode)
+    one = inventory_of(nodes, pods, mode=mode)
     shuffled = data.draw(st.permutations(nodes)), data.draw(st.permutations(pods))
-    assert build_inventory(*shuffled, skus=lookup, mode=mode) == one
+    assert inventory_of(*shuffled, mode=mode) == one
     check_sums(one)
 
 
@@ -143,7 +143,7 @@ def test_the_order_of_nodes_and_pods_does_not_matter(
 def test_slots_never_promise_more_than_is_free(
     nodes: list[Raw], pods: list[Raw], wanted: int
 ) -> None:
-    inventory = build_inventory(nodes, pods, skus=lookup, mode=ProvisionerMode.BYO)
+    inventory = inventory_of(nodes, pods, mode=ProvisionerMode.BYO)
     for pool in inventory.pools:
         count = inventory.slots(pool.key, wanted)
         assert count is not None

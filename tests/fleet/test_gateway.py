@@ -12,6 +12,7 @@ import pytest
 from clusters.engine.access import QUESTIONS
 from clusters.engine.capabilities import read_capabilities
 from clusters.engine.inventory import build_inventory
+from clusters.engine.shapes import loose_node, loose_pod
 from clusters.engine.types import ProvisionerMode
 from clusters.gateway import Connection, Gateway, gateway_for, kinds, kube_system_uid, probe
 from clusters.gateway.errors import (
@@ -230,8 +231,8 @@ def test_nodes_of_the_simulator_make_pools(fleet: SimFleet) -> None:
     row = {"instance_type": "p5.48xlarge", "pool": "h100", "count": 4, "used": [7, 3, 2, 1]}
     gateway = Gateway(connection_to(fleet.add_cluster(nodes=[row])))
     inventory = build_inventory(
-        gateway.list_raw(kinds.NODE)[0],
-        gateway.list_raw(kinds.POD)[0],
+        filter(None, map(loose_node, gateway.list_raw(kinds.NODE)[0])),
+        filter(None, map(loose_pod, gateway.list_raw(kinds.POD)[0])),
         skus=lookup,
         mode=ProvisionerMode.BYO,
     )
