@@ -64,7 +64,7 @@ class HeatRow(models.Model):
     power = models.BinaryField(default=b"")
     temperature = models.BinaryField(default=b"")
     idle = models.BinaryField(default=b"")
-    marks = models.BinaryField(default=b"")  # bits: fault, stale, blocked, shared
+    marks = models.BinaryField(default=b"")  # engine.heat: bits, and the allocation again
 
     def __str__(self) -> str:
         return f"heat of {self.cluster_id}"
