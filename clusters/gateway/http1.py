@@ -14,6 +14,7 @@ from typing import Any
 
 from clusters.gateway.connection import BYTE_CAP, CONNECT_TIMEOUT, READ_TIMEOUT, Connection
 from clusters.gateway.errors import Answer, ClusterFailure, Garbage, TlsFailed, Unreachable, clean
+from fleetportal.kit.net import Endpoint
 
 _PIECE = 1 << 16
 _MAX_LINE = 1 << 13  # of a head or a chunk size
@@ -34,9 +35,10 @@ class Exchange:
         self.stale = False  # the server had closed it before our request came
 
     @classmethod
-    async def open(cls, connection: Connection, context: ssl.SSLContext) -> Exchange:
-        """Resolve, judge, connect. Raises AddressRefused, Unreachable or TlsFailed."""
-        found = await asyncio.to_thread(connection.resolve)
+    async def open(
+        cls, connection: Connection, found: Endpoint, context: ssl.SSLContext
+    ) -> Exchange:
+        """Connect to the judged address. Raises Unreachable or TlsFailed."""
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 reader, writer = await asyncio.open_connection(
@@ -87,15 +89,15 @@ class Exchange:
         except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
             raise failure_of(error) from error
 
-    async def body(self, answer: Answer, *, deadline: float) -> bytes:
-        """The whole body, at most BYTE_CAP bytes, within `deadline` seconds."""
+    async def body(self, answer: Answer, *, deadline: float, cap: int = BYTE_CAP) -> bytes:
+        """The whole body, at most `cap` bytes, within `deadline` seconds."""
         data = bytearray()
         try:
             async with asyncio.timeout(deadline):
                 async for piece in self.pieces(answer, silence=READ_TIMEOUT):
                     data += piece
-                    if len(data) > BYTE_CAP:
-                        raise Garbage(f"The answer is larger than {BYTE_CAP >> 20} MiB.")
+                    if len(data) > cap:
+                        raise Garbage(f"The answer is larger than {cap >> 20} MiB.")
         except TimeoutError as error:
             raise Unreachable("The API server's answer did not end in time.") from error
         return bytes(data)

@@ -136,6 +136,13 @@ def service_proxy_path(namespace: str, service: str, port: int | str, path: str)
     return f"{base}/{target}/proxy{checked(path, 'path', _PROXY_PATH)}"
 
 
+def pod_proxy_path(namespace: str, pod: str, port: int, path: str) -> str:
+    """The proxy path to one HTTP path of a pod."""
+    target = f"{checked(pod, 'name', _NAME)}:{checked(str(port), 'port', _PORT)}"
+    base = POD.path(checked(namespace, "namespace", _NAMESPACE))
+    return f"{base}/{target}/proxy{checked(path, 'path', _PROXY_PATH)}"
+
+
 def with_query(path: str, **parameters: str | int | bool | None) -> str:
     """`path` with the parameters that have a value; Kubernetes spells booleans in lower case."""
     pairs = {

@@ -1,105 +1,131 @@
-"""Lists and watches for the collector, on asyncio: a thousand watches in one process.
+"""Lists and watches for the collector, on asyncio: thousands of watches in one process.
 
 A watch is only a way to hear of changes early. It may end or fall silent at any time; the caller
-lists again, and an hourly list finds what a watch missed.
+goes on from the last version, and an hourly list finds what a watch missed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from clusters.gateway import kinds
 from clusters.gateway.connection import READ_TIMEOUT, Connection
-from clusters.gateway.decoding import LineBuffer, WatchEvent, clock_skew, event_of, listing_of
-from clusters.gateway.errors import Answer, Gone, Unreachable, error_from
+from clusters.gateway.decoding import LineBuffer, clock_skew
+from clusters.gateway.errors import Answer, Gone, TooMany, Unreachable, error_from
 from clusters.gateway.http1 import Exchange
 from clusters.gateway.kinds import Kind, with_query
+from clusters.gateway.pacing import Intake, Pace, Slots
+from clusters.gateway.resolving import Resolver
+from clusters.gateway.typed import Event, Key, Reader
 
 PAGE_SIZE = 500
+CALLS = 2  # at once to one cluster, watches apart
 _LIST_DEADLINE = 30.0  # seconds for one page
+_RETRY_AFTER = 1.0  # seconds, where a 429 names none
 
-Object = dict[str, Any]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(Generic[T]):
     """A whole list. `clock_skew`: seconds that the server's clock is ahead; None: unknown."""
 
-    items: list[Object]
+    items: list[T]
     resource_version: str
     clock_skew: float | None
+    bodies: Mapping[Key, dict[str, Any]] = field(default_factory=dict)
 
 
 class StreamClient:
-    """One cluster. Lists share one kept connection and take turns; each watch has its own."""
+    """One cluster. CALLS requests at once on kept connections; each watch has its own.
 
-    def __init__(self, connection: Connection) -> None:
+    `pace` says how often it may be asked; `connects` bounds the handshakes of many clients.
+    """
+
+    def __init__(self, connection: Connection, connects: Slots | None = None) -> None:
         self.connection = connection
+        self.pace = Pace()
+        self._connects = connects or Slots(CALLS, READ_TIMEOUT)
+        self._resolver = Resolver(connection)
         self._context: ssl.SSLContext | None = None
-        self._idle: Exchange | None = None
-        self._turn = asyncio.Lock()
+        self._idle: list[Exchange] = []
+        self._calls = asyncio.Semaphore(CALLS)
+        self._intake = Intake()
 
     def close(self) -> None:
-        """Cut the kept connection. Watches end with their iterators."""
-        if self._idle is not None:
-            self._idle.close()
-            self._idle = None
+        """Cut the kept connections. Watches end with their iterators."""
+        while self._idle:
+            self._idle.pop().close()
 
     async def list_objects(
-        self, kind: Kind, *, namespace: str = "", selector: str = "", limit: int = PAGE_SIZE
-    ) -> Listing:
+        self,
+        kind: Kind,
+        reader: Reader[T],
+        *,
+        namespace: str = "",
+        selector: str = "",
+        limit: int = PAGE_SIZE,
+    ) -> Listing[T]:
         """All objects of a kind. A list that expires between pages is begun again once."""
         path = kind.path(namespace)
-        async with self._turn:
-            try:
-                return await self._pages(path, selector, limit)
-            except Gone:
-                return await self._pages(path, selector, limit)
+        try:
+            return await self._pages(path, reader, selector, limit)
+        except Gone:
+            return await self._pages(path, reader, selector, limit)
 
     async def watch_objects(
         self,
         kind: Kind,
+        reader: Reader[T],
         resource_version: str,
         *,
         namespace: str = "",
         selector: str = "",
         timeout_seconds: int = 290,
         silence: float = 120.0,
-    ) -> AsyncGenerator[WatchEvent, None]:
+    ) -> AsyncGenerator[Event[T], None]:
         """Events after `resource_version` with bookmarks, until the server ends the watch.
 
         Raises Gone when the version is too old, Unreachable after `silence` seconds of nothing.
         """
         path = kinds.watch_path(kind, resource_version, namespace, selector, timeout_seconds)
-        exchange = await Exchange.open(self.connection, self._tls())
+        await self.pace.turn()
+        exchange = await self._open()
         try:
             answer = await self._ok(exchange, await exchange.get(path))
             buffer = LineBuffer()
             async for piece in exchange.pieces(answer, silence=silence):
                 for line in buffer.feed(piece):
-                    yield event_of(self.connection.redact(line))
+                    yield reader.event(self.connection.redact(line))
+                await self._intake.take(len(piece))
         finally:
             exchange.close()
 
     async def get_raw(self, path: str, *, deadline: float = READ_TIMEOUT) -> Answer:
-        """One GET on the kept connection; raises for every status but 2xx.
+        """One GET on a kept connection; raises for every status but 200.
 
         A kept connection may have been closed by the server meanwhile: then a new one is tried.
         """
-        kept, self._idle = self._idle, None
-        if kept is not None:
-            try:
-                return await self._exchange(kept, path, deadline)
-            except Unreachable:
-                if not kept.stale:
-                    raise
-        fresh = await Exchange.open(self.connection, self._tls())
-        return await self._exchange(fresh, path, deadline)
+        async with self._calls:
+            await self.pace.turn()
+            while self._idle:
+                kept = self._idle.pop()
+                try:
+                    return await self._exchange(kept, path, deadline)
+                except Unreachable:
+                    if not kept.stale:
+                        raise
+            return await self._exchange(await self._open(), path, deadline)
+
+    async def _open(self) -> Exchange:
+        found = await self._resolver.endpoint(failing=self.pace.slow)
+        async with self._connects.slot():
+            return await Exchange.open(self.connection, found, self._tls())
 
     async def _exchange(self, exchange: Exchange, path: str, deadline: float) -> Answer:
         try:
@@ -109,28 +135,33 @@ class StreamClient:
             exchange.close()
             raise
         if exchange.reusable:
-            self._idle = exchange
+            self._idle.append(exchange)
         else:
             exchange.close()
         return Answer(head.status, head.headers, body)
 
-    async def _pages(self, path: str, selector: str, limit: int) -> Listing:
-        items: list[Object] = []
+    async def _pages(self, path: str, reader: Reader[T], selector: str, limit: int) -> Listing[T]:
+        items: list[T] = []
+        bodies: dict[Key, dict[str, Any]] = {}
         query: dict[str, str | int] = {"limit": limit, "labelSelector": selector}
         while True:
             answer = await self.get_raw(with_query(path, **query), deadline=_LIST_DEADLINE)
-            page = listing_of(answer.body)
+            page = reader.page(answer.body)
             items += page.items
+            bodies |= page.bodies
             query["continue"] = page.next_token
             if not page.next_token:
                 skew = clock_skew(answer.headers, datetime.now(UTC))
-                return Listing(items, page.resource_version, skew)
+                return Listing(items, page.resource_version, skew, bodies)
 
     async def _ok(self, exchange: Exchange, answer: Answer) -> Answer:
-        if answer.status != 200:
-            body = await exchange.body(answer, deadline=READ_TIMEOUT)
-            raise error_from(Answer(answer.status, answer.headers, self.connection.redact(body)))
-        return answer
+        if answer.status == 200:
+            return answer
+        body = await exchange.body(answer, deadline=READ_TIMEOUT)
+        error = error_from(Answer(answer.status, answer.headers, self.connection.redact(body)))
+        if isinstance(error, TooMany):
+            self.pace.hold(error.delay or _RETRY_AFTER)
+        raise error
 
     def _tls(self) -> ssl.SSLContext:
         if self._context is None:
