@@ -58,6 +58,7 @@ class Cluster(Leased):
     # How metrics are read: {"road": "direct" | "prometheus" | "off", "prometheus": {"service":
     # "namespace/name:port"} or {"url": ...}, "prefix": "", "matchers": {label: value}}; {}: direct.
     metrics = models.JSONField(default=dict, blank=True)
+    metrics_token_sealed = models.BinaryField(default=b"")  # kit.crypto: of an external Prometheus
 
     # What the collector saw last. Totals are GPUs; None is unknown and never 0.
     observed_at = models.DateTimeField(null=True, blank=True)
@@ -91,6 +92,10 @@ class Cluster(Leased):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def news_topics(self) -> tuple[str, ...]:
+        return ("fleet",)
 
 
 class ClusterGrant(models.Model):
@@ -219,3 +224,7 @@ class Check(Leased):
     def journal_quiet(self) -> bool:
         """The portal's own probes: several a minute for each hundred clusters."""
         return self.requested_by_id is None
+
+    @property
+    def news_topics(self) -> tuple[str, ...]:
+        return (f"cluster:{self.cluster_id}", f"check-of:{self.subject_id}")

@@ -40,7 +40,9 @@ class Telemetry(models.Model):
     gpus_packed = models.BinaryField(default=b"")  # tuple[GpuSample, ...]
     serving_packed = models.BinaryField(default=b"")  # tuple[ServingNow, ...]
     counters_packed = models.BinaryField(default=b"")  # dict[pod uid, RuntimeReading]
+    minute_packed = models.BinaryField(default=b"")  # GPUs' sums since the minute began
     backfilled_to = models.DateTimeField(null=True, blank=True)  # history is read back to here
+    backfill_from = models.DateTimeField(null=True, blank=True)  # where reading back began
 
     def __str__(self) -> str:
         return f"telemetry of {self.cluster_id}"
