@@ -1,0 +1,209 @@
+"""Prometheus text, and OpenMetrics, read in bulk: only the wanted names, and never an error.
+
+One bad line costs its own metric, not the page: the metric is left out as a whole, since a sum
+over the rest would look like a counter that has started again. Why not a library:
+docs/decisions/0011-exposition-reader.md.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from clusters.engine.telemetry.types import Histogram
+
+MAX_BYTES = 16 * 2**20  # of a page; the rest is not read
+MAX_LINE = 64 * 2**10
+MAX_EXACT = 2.0**53  # above it a float does not count by ones
+
+Labels = Mapping[str, str]
+Series = tuple[Labels, float]
+
+_LINE = re.compile(
+    r"[ \t]*+([a-zA-Z_:][a-zA-Z0-9_:]*+)[ \t]*+"
+    r'(?:\{((?:[^"}]|"(?:[^"\\]|\\.)*+")*+)\})?+[ \t]*+'
+    r"([^\s{}]++)(?:[ \t]++-?[0-9][0-9.eE+-]*+)?+[ \t]*+(?:#.*+)?+$"
+)
+_LABEL = re.compile(r'[ \t]*+([a-zA-Z_][a-zA-Z0-9_]*+)[ \t]*+=[ \t]*+"((?:[^"\\]|\\.)*+)"[ \t]*+')
+_ESCAPE = re.compile(r"\\(.)")
+_NAME = re.compile(r"[a-zA-Z0-9_:]*")
+_ESCAPES = {"n": "\n", '"': '"', "\\": "\\"}
+
+
+@dataclass(slots=True)
+class Page:
+    """What one exposition says of the wanted names, without the prefix that was cut off.
+
+    `declared`: names with a TYPE line, which a library prints before there is a first value.
+    `broken`: wanted names with a line that cannot be read; they have no samples. `skipped`: lines.
+    `whole`: nothing was cut off, so that a name which is not there has no value yet.
+    """
+
+    samples: dict[str, list[Series]] = field(default_factory=dict)
+    declared: set[str] = field(default_factory=set)
+    broken: set[str] = field(default_factory=set)
+    skipped: int = 0
+    whole: bool = True
+
+    def series(self, name: str) -> list[Series]:
+        return self.samples.get(name, [])
+
+    def has(self, name: str) -> bool:
+        """Whether the exposition knows `name` or the histogram `name`, with or without a value."""
+        names = (name, f"{name}_bucket")
+        return any(held in self.samples or held in self.broken for held in names) or (
+            name.removesuffix("_total") in self.declared or name in self.declared
+        )
+
+
+def read(body: bytes, wanted: Collection[str], *, prefix: str = "") -> Page:
+    """The samples of the wanted names; names may carry `prefix`. Never raises."""
+    page = Page(whole=len(body) <= MAX_BYTES and body.endswith(b"\n"))
+    text = body[:MAX_BYTES].decode("utf-8", "replace")
+    names = frozenset(wanted)
+    labels_of: dict[str, Labels | None] = {}
+    last = ""
+    for line in text.split("\n"):
+        if not line or line == "\r":
+            continue
+        last = _read_line(line, page, names, prefix, labels_of) or last
+    if not page.whole and last:  # its line, or further lines of it, may be missing
+        page.broken.add(last)
+    for name in page.broken:
+        page.samples.pop(name, None)
+    return page
+
+
+def _read_line(
+    line: str, page: Page, names: frozenset[str], prefix: str, labels_of: dict[str, Labels | None]
+) -> str:
+    """Put one line into the page. Returns the wanted name that it is about, else ""."""
+    if line.startswith("#"):
+        _declare(line, page, prefix)
+        return ""
+    name = _wanted(line, names, prefix)
+    if name is None:
+        return ""
+    found = _LINE.match(line.rstrip("\r")) if len(line) <= MAX_LINE else None
+    value = None if found is None else number(found[3])
+    labels = None if found is None else _labels(found[2] or "", labels_of)
+    if value is None or labels is None:
+        page.broken.add(name)
+        page.skipped += 1
+    else:
+        page.samples.setdefault(name, []).append((labels, value))
+    return name
+
+
+def _declare(line: str, page: Page, prefix: str) -> None:
+    words = line.split(None, 3)
+    if len(words) == 4 and words[0] == "#" and words[1] == "TYPE":
+        page.declared.add(words[2].removeprefix(prefix))
+
+
+def _wanted(line: str, names: frozenset[str], prefix: str) -> str | None:
+    found = _NAME.match(line.lstrip(" \t") if line[0] in " \t" else line)
+    name = found[0].removeprefix(prefix) if found else ""
+    return name if name in names else None
+
+
+def number(text: str) -> float | None:
+    """The value of a sample; NaN and infinities are values too. None when it is no number."""
+    if "_" in text:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _labels(text: str, known: dict[str, Labels | None]) -> Labels | None:
+    if text not in known:
+        known[text] = _parse_labels(text)
+    return known[text]
+
+
+def _parse_labels(text: str) -> Labels | None:
+    labels: dict[str, str] = {}
+    at, end = 0, len(text.rstrip(" \t"))
+    while at < end:
+        found = _LABEL.match(text, at)
+        if found is None:
+            return None
+        value = found[2]
+        labels[found[1]] = _ESCAPE.sub(_unescape, value) if "\\" in value else value
+        at = found.end()
+        if at < end:
+            if text[at] != ",":
+                return None
+            at += 1
+    return labels
+
+
+def _unescape(found: re.Match[str]) -> str:
+    return _ESCAPES.get(found[1], found[0])
+
+
+# --- what the adapters ask of a page ------------------------------------------------------------
+
+
+def total(series: Iterable[Series]) -> float | None:
+    """The sum of the finite values; None when there is none."""
+    values = [value for _, value in series if math.isfinite(value)]
+    return math.fsum(values) if values else None
+
+
+def mean(series: Iterable[Series]) -> float | None:
+    values = [value for _, value in series if math.isfinite(value)]
+    return math.fsum(values) / len(values) if values else None
+
+
+def count(series: Collection[Series]) -> int | None:
+    """The sum as an exact integer; None when one part is none (NaN, negative, above 2^53)."""
+    if not series or not all(0 <= value <= MAX_EXACT for _, value in series):
+        return None
+    return sum(int(value) for _, value in series)
+
+
+def histogram(page: Page, name: str, *, scale: float = 1.0) -> Histogram | None:
+    """The histogram `name` summed over its label sets; bounds and sum times `scale`.
+
+    Bounds are compared as numbers, so that le="5" is le="5.0". Label sets with other bounds are
+    merged on the bounds that they share. Falling bucket counts are lifted, as Prometheus does.
+    """
+    if {f"{name}_bucket", f"{name}_sum", f"{name}_count"} & page.broken:
+        return None
+    groups: dict[tuple[tuple[str, str], ...], dict[float, int]] = {}
+    for labels, value in page.series(f"{name}_bucket"):
+        bound = number(labels.get("le", ""))
+        if bound is None or bound != bound or not 0 <= value <= MAX_EXACT:
+            return None
+        rest = tuple(sorted(item for item in labels.items() if item[0] != "le"))
+        groups.setdefault(rest, {})[bound] = int(value)
+    if not groups:
+        return None
+    seconds = total(page.series(f"{name}_sum"))
+    return _summed(groups.values(), math.nan if seconds is None else seconds * scale, scale)
+
+
+def _summed(groups: Iterable[dict[float, int]], seconds: float, scale: float) -> Histogram:
+    parts = [_lifted(group) for group in groups]
+    shared = set.intersection(*(set(part) for part in parts)) - {math.inf}
+    bounds = sorted(shared)
+    below = [sum(part[bound] for part in parts) for bound in bounds]
+    below.append(sum(part[math.inf] for part in parts))
+    counts = (now - before for now, before in zip(below, [0, *below], strict=False))
+    return Histogram(tuple(bound * scale for bound in bounds), tuple(counts), seconds)
+
+
+def _lifted(group: dict[float, int]) -> dict[float, int]:
+    """Counts at or below each bound, never falling, with one for infinity."""
+    lifted: dict[float, int] = {}
+    highest = 0
+    for bound in sorted(group):
+        highest = max(highest, group[bound])
+        lifted[bound] = highest
+    lifted.setdefault(math.inf, highest)
+    return lifted

@@ -1,0 +1,152 @@
+"""The PromQL texts: raw series for exact differences, and each signal as people would ask for it.
+
+The raw ones are what the portal reads; the others are shown to people who want to look further.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from clusters.engine.telemetry import gpus
+from clusters.engine.telemetry.runtimes import WANTED
+
+_POD = ("__name__", "namespace", "pod")
+_KEPT = (  # labels that the adapters read
+    *_POD, "le", "model_name", "model", "engine", "finished_reason", "handler", "endpoint",
+    "status", "status_code", "err", "method", "reason", "request_type", "kv_cache_block_type",
+    "tp_rank", "pp_rank", "dp_rank", "moe_ep_rank", "engine_type", "is_streaming",
+    "exported_endpoint",
+)  # fmt: skip
+
+
+def raw_counters(*, matchers: str = "", prefix: str = "") -> str:
+    """All that the adapters want of all pods. `max`: a pod that two jobs scrape counts once."""
+    names = _alternatives(prefix + name for name in WANTED)
+    return f"max by ({', '.join(_KEPT)}) ({{{_join(f'__name__=~"{names}"', matchers)}}})"
+
+
+def raw_gpus(kind: str, *, matchers: str = "") -> str:
+    """The gauges of one kind of exporter (dcgm, hami, amd), as they are."""
+    return f"{{{_join(f'__name__=~"{_alternatives(gpus.WANTED[kind])}"', matchers)}}}"
+
+
+def newest(*, matchers: str = "", prefix: str = "") -> str:
+    """When each pod was scraped last (unix seconds): an instant query repeats what is old."""
+    names = "|".join(prefix + name for name in sorted(_BEATS))
+    return f"max by (namespace, pod) (timestamp({{{_join(f'__name__=~"{names}"', matchers)}}}))"
+
+
+_BEATS = ("vllm:num_requests_running", "sglang:num_running_reqs", "tgi_queue_size",
+          "trtllm_num_requests_running", "nv_inference_request_success")  # fmt: skip
+
+
+def _alternatives(names: Iterable[str]) -> str:
+    return "|".join(sorted(names))
+
+
+def _join(*matchers: str) -> str:
+    return ",".join(matcher for matcher in matchers if matcher)
+
+
+# --- the signals, one text each -----------------------------------------------------------------
+
+_HISTOGRAMS = {
+    "vllm": {
+        "ttft": "vllm:time_to_first_token_seconds",
+        "itl": "vllm:inter_token_latency_seconds",
+        "tpot": "vllm:request_time_per_output_token_seconds",
+        "e2e": "vllm:e2e_request_latency_seconds",
+        "queue": "vllm:request_queue_time_seconds",
+    },
+    "sglang": {
+        "ttft": "sglang:time_to_first_token_seconds",
+        "itl": "sglang:inter_token_latency_seconds",
+        "e2e": "sglang:e2e_request_latency_seconds",
+        "queue": "sglang:queue_time_seconds",
+    },
+    "tgi": {
+        "tpot": "tgi_request_mean_time_per_token_duration",
+        "e2e": "tgi_request_duration",
+        "queue": "tgi_request_queue_duration",
+    },
+    "triton": {"ttft": "nv_inference_first_response_histogram_ms"},
+    "trtllm": {
+        "ttft": "trtllm_time_to_first_token_seconds",
+        "itl": "trtllm_time_per_output_token_seconds",
+        "e2e": "trtllm_e2e_request_latency_seconds",
+        "queue": "trtllm_request_queue_time_seconds",
+    },
+}
+_API = 'handler=~"/v1/.*"'
+_SGLANG_API = 'endpoint=~"/v1/.*|/generate"'
+_OURS = 'err=~"overloaded|incomplete|dropped|generation"'
+# `R(name|matchers)` is sum(rate(name{matchers}[window])), `V(...)` the same without a rate.
+_SIGNALS = {
+    ("vllm", "requests"): "R(vllm:request_success_total)",
+    ("vllm", "errors"): f'R(http_requests_total|{_API},status="5xx") / R(http_requests_total|{_API})',
+    ("vllm", "running"): "V(vllm:num_requests_running)",
+    ("vllm", "waiting"): "V(vllm:num_requests_waiting)",
+    ("vllm", "kv_usage"): "A(vllm:kv_cache_usage_perc)",
+    ("vllm", "prompt_tokens"): "R(vllm:prompt_tokens_total)",
+    ("vllm", "generation_tokens"): "R(vllm:generation_tokens_total)",
+    ("vllm", "preemptions"): "R(vllm:num_preemptions_total)",
+    ("sglang", "requests"): "R(sglang:num_requests_total) + R(sglang:num_aborted_requests_total)",
+    ("sglang", "errors"): f'R(sglang:http_responses_total|{_SGLANG_API},status_code=~"5..") / '
+    f"R(sglang:http_responses_total|{_SGLANG_API})",
+    ("sglang", "running"): "V(sglang:num_running_reqs)",
+    ("sglang", "waiting"): "V(sglang:num_queue_reqs)",
+    ("sglang", "kv_usage"): "A(sglang:token_usage)",
+    ("sglang", "prompt_tokens"): "R(sglang:prompt_tokens_total)",
+    ("sglang", "generation_tokens"): "R(sglang:generation_tokens_total)",
+    ("tgi", "requests"): "R(tgi_request_count)",
+    ("tgi", "errors"): f"R(tgi_request_failure|{_OURS}) / R(tgi_request_count)",
+    ("tgi", "running"): "V(tgi_batch_current_size)",
+    ("tgi", "waiting"): "V(tgi_queue_size)",
+    ("tgi", "prompt_tokens"): "R(tgi_request_input_length_sum)",
+    ("tgi", "generation_tokens"): "R(tgi_request_generated_tokens_sum)",
+    ("triton", "requests"): "R(nv_inference_request_success) + R(nv_inference_request_failure)",
+    ("triton", "errors"): 'R(nv_inference_request_failure|reason!="CANCELED") / '
+    "(R(nv_inference_request_success) + R(nv_inference_request_failure))",
+    ("triton", "running"): 'V(nv_trt_llm_request_metrics|request_type="scheduled")',
+    ("triton", "waiting"): "V(nv_inference_pending_request_count)",
+    ("triton", "kv_usage"): 'A(nv_trt_llm_kv_cache_block_metrics|kv_cache_block_type="fraction")',
+    ("trtllm", "requests"): "R(trtllm_request_success_total)",
+    ("trtllm", "running"): "V(trtllm_num_requests_running)",
+    ("trtllm", "waiting"): "V(trtllm_num_requests_waiting)",
+    ("trtllm", "kv_usage"): "A(trtllm_kv_cache_utilization)",
+}  # fmt: skip
+_CALL = re.compile(r"([RVA])\(([^|)]+)\|?((?:[^)\"]|\"[^\"]*\")*)\)")
+
+
+def signal_text(
+    runtime: str,
+    signal: str,
+    *,
+    quantile: float = 0.95,
+    window: str = "5m",
+    matchers: str = "",
+    prefix: str = "",
+) -> str | None:
+    """One signal of one runtime: rates per second, ratios 0..1, times in seconds.
+
+    None where the runtime does not export it as such.
+    """
+    name = _HISTOGRAMS.get(runtime, {}).get(signal)
+    if name is not None:
+        inner = f"sum by (le) (rate({prefix}{name}_bucket{_braces(matchers)}[{window}]))"
+        text = f"histogram_quantile({quantile:g}, {inner})"
+        return f"{text} / 1000" if name.endswith("_ms") else text
+    text = _SIGNALS.get((runtime, signal), "")
+
+    def call(found: re.Match[str]) -> str:
+        series = f"{prefix}{found[2]}{_braces(_join(matchers, found[3]))}"
+        if found[1] == "R":
+            return f"sum(rate({series}[{window}]))"
+        return f"{'sum' if found[1] == 'V' else 'avg'}({series})"
+
+    return _CALL.sub(call, text) or None
+
+
+def _braces(matchers: str) -> str:
+    return f"{{{matchers}}}" if matchers else ""
