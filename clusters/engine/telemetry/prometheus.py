@@ -42,7 +42,7 @@ class Answer:
 
 
 class _Data(msgspec.Struct):
-    resultType: str = ""  # noqa: N815 - Prometheus' name
+    resultType: str = ""
     result: Any = None
 
 

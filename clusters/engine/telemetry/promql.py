@@ -22,27 +22,28 @@ _KEPT = (  # labels that the adapters read
 
 def raw_counters(*, matchers: str = "", prefix: str = "") -> str:
     """All that the adapters want of all pods. `max`: a pod that two jobs scrape counts once."""
-    names = _alternatives(prefix + name for name in WANTED)
-    return f"max by ({', '.join(_KEPT)}) ({{{_join(f'__name__=~"{names}"', matchers)}}})"
+    named = _named((prefix + name for name in WANTED), matchers)
+    return f"max by ({', '.join(_KEPT)}) ({named})"
 
 
 def raw_gpus(kind: str, *, matchers: str = "") -> str:
     """The gauges of one kind of exporter (dcgm, hami, amd), as they are."""
-    return f"{{{_join(f'__name__=~"{_alternatives(gpus.WANTED[kind])}"', matchers)}}}"
+    return _named(gpus.WANTED[kind], matchers)
 
 
 def newest(*, matchers: str = "", prefix: str = "") -> str:
     """When each pod was scraped last (unix seconds): an instant query repeats what is old."""
-    names = "|".join(prefix + name for name in sorted(_BEATS))
-    return f"max by (namespace, pod) (timestamp({{{_join(f'__name__=~"{names}"', matchers)}}}))"
+    named = _named((prefix + name for name in _BEATS), matchers)
+    return f"max by (namespace, pod) (timestamp({named}))"
 
 
 _BEATS = ("vllm:num_requests_running", "sglang:num_running_reqs", "tgi_queue_size",
           "trtllm_num_requests_running", "nv_inference_request_success")  # fmt: skip
 
 
-def _alternatives(names: Iterable[str]) -> str:
-    return "|".join(sorted(names))
+def _named(names: Iterable[str], matchers: str) -> str:
+    pattern = "|".join(sorted(names))
+    return _braces(_join(f'__name__=~"{pattern}"', matchers))
 
 
 def _join(*matchers: str) -> str:
@@ -84,7 +85,8 @@ _OURS = 'err=~"overloaded|incomplete|dropped|generation"'
 # `R(name|matchers)` is sum(rate(name{matchers}[window])), `V(...)` the same without a rate.
 _SIGNALS = {
     ("vllm", "requests"): "R(vllm:request_success_total)",
-    ("vllm", "errors"): f'R(http_requests_total|{_API},status="5xx") / R(http_requests_total|{_API})',
+    ("vllm", "errors"): f'R(http_requests_total|{_API},status="5xx") / '
+    f"R(http_requests_total|{_API})",
     ("vllm", "running"): "V(vllm:num_requests_running)",
     ("vllm", "waiting"): "V(vllm:num_requests_waiting)",
     ("vllm", "kv_usage"): "A(vllm:kv_cache_usage_perc)",
