@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from clusters.views import actions, clusters, register
+from clusters.views import actions, clusters, prices, register
 
 urlpatterns = [
     path("clusters/", clusters.cluster_list, name="clusters"),
@@ -17,4 +17,9 @@ urlpatterns = [
     path("clusters/<slug:name>/quota/", actions.quota, name="cluster_quota"),
     path("clusters/<slug:name>/credential/", actions.credential, name="cluster_credential"),
     path("clusters/<slug:name>/remove/", actions.remove, name="cluster_remove"),
+    path("prices/", prices.price_list, name="prices"),
+    path("prices/set/", prices.set_price, name="price_set"),
+    path("prices/import/", prices.import_prices, name="price_import"),
+    path("prices/history/", prices.price_history, name="price_history"),
+    path("prices/prices.csv", prices.prices_csv, name="prices_csv"),
 ]

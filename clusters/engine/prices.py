@@ -2,13 +2,14 @@
 
 A price is a dated statement of a source. Where only one region was read, the row is provider-wide
 and says where it was measured, so that a page can say "eastus list price" beside a figure.
+What somebody gave later stands over what is shipped, from that moment on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 ON_DEMAND = "on-demand"
 CAPACITY_TYPES = (ON_DEMAND, "spot", "reserved")
@@ -55,6 +56,78 @@ def price(
     """The price of the region, else the provider-wide one, else None: unknown. Any letter case."""
     exact = prices.get(_key(provider, region, instance_type, capacity_type))
     return exact or prices.get(_key(provider, "", instance_type, capacity_type))
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What somebody said of a key at `at`. `price` None: what was given before is taken back, and
+    the shipped price, if there is one, holds again."""
+
+    at: datetime
+    key: Key
+    price: Price | None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A price from `at` on, until the next step. `at` None: since ever. None $/h: unknown."""
+
+    at: datetime | None
+    usd_per_hour: float | None
+
+
+def book_at(shipped: PriceBook, given: Iterable[Given], at: datetime | None = None) -> PriceBook:
+    """The book in force at a moment, or after all that was given. `given`: oldest first."""
+    found = dict(shipped)
+    for one in given:
+        if at is None or one.at <= at:
+            _put(found, shipped, one)
+    return found
+
+
+def _put(found: dict[Key, Price], shipped: PriceBook, one: Given) -> None:
+    now = one.price or shipped.get(one.key)
+    if now is None:
+        found.pop(one.key, None)
+    else:
+        found[one.key] = now
+
+
+def steps(
+    shipped: PriceBook,
+    given: Iterable[Given],
+    provider: str,
+    region: str,
+    instance_type: str,
+    capacity_type: str,
+) -> tuple[Step, ...]:
+    """How the price of one kind of node went, oldest first; the first step is since ever."""
+    keys = {
+        _key(provider, region, instance_type, capacity_type),
+        _key(provider, "", instance_type, capacity_type),
+    }
+    book = {key: shipped[key] for key in keys if key in shipped}
+    base = dict(book)
+    asked = (provider, region, instance_type, capacity_type)
+    found = [Step(None, _dollars(book, asked))]
+    for one in given:
+        if one.key not in keys:
+            continue
+        _put(book, base, one)
+        dollars = _dollars(book, asked)
+        if dollars != found[-1].usd_per_hour:
+            found.append(Step(one.at, dollars))
+    return tuple(found)
+
+
+def _dollars(book: PriceBook, asked: Key) -> float | None:
+    found = price(book, *asked)
+    return None if found is None else found.usd_per_hour
+
+
+def key_of(provider: str, region: str, instance_type: str, capacity_type: str) -> Key:
+    """The key that a price is stored and found under: any letter case."""
+    return _key(provider, region, instance_type, capacity_type)
 
 
 def parse(document: object) -> tuple[Price, ...]:

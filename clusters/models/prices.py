@@ -42,4 +42,5 @@ class PriceEntry(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.provider} {self.region} {self.instance_type}"
+        parts = (self.provider, self.region, self.instance_type)
+        return " ".join(part for part in parts if part)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -15,12 +14,12 @@ from django.utils import timezone
 from clusters import selectors
 from clusters.engine.health import Contact, Health, next_health
 from clusters.engine.inventory import Inventory, Quota, build_inventory
-from clusters.engine.prices import price
 from clusters.engine.shapes import loose_node, loose_pod
 from clusters.engine.skus import sku_facts
 from clusters.engine.types import Capabilities, PoolFacts, PoolKind
 from clusters.models import Cluster, ObservedObject, Pool
-from clusters.pricing import price_book
+from clusters.pricing import pool_priced, price_book
+from clusters.services.heat import heat_store
 from clusters.states import CLUSTER
 from fleetportal.journal.services import event_record
 from fleetportal.kit.errors import Permanent, Stale
@@ -51,7 +50,8 @@ def inventory_store(
         skus=sku_facts,
         mode=mode,
     )
-    pools = tuple(_priced(cluster, pool) for pool in found.pools)
+    book = price_book()
+    pools = tuple(pool_priced(cluster, pool, book) for pool in found.pools)
     packed = {"pools_packed": selectors.pack(pools), "nodes_packed": selectors.pack(found.nodes)}
     fresh = {"observed_at": at, **_totals(found)}
     if all(bytes(getattr(cluster, key)) == value for key, value in packed.items()):
@@ -62,6 +62,7 @@ def inventory_store(
             **packed, **fresh, region=cluster.region or found.region
         )
         _store_pools(cluster, pools, at)
+        heat_store(cluster=cluster, at=at)
     for key, value in {**packed, **fresh}.items():
         setattr(cluster, key, value)
     return True
@@ -165,6 +166,7 @@ def capabilities_store(*, cluster: Cluster, found: Capabilities, uid: str) -> No
                     before={k: before[k] for k in changed_facts},
                     after=changed_facts,
                 )
+                heat_store(cluster=cluster, at=fields["probed_at"])
     except IntegrityError as error:
         other = Cluster.objects.managed().filter(uid=uid).first()
         name = other.name if other else "another name"
@@ -192,13 +194,6 @@ def tell(cluster: Cluster) -> None:
     """Ring for the apps above about a change that is counted already."""
     for listener in changed:
         listener(str(cluster.pk))
-
-
-def _priced(cluster: Cluster, pool: PoolFacts) -> PoolFacts:
-    found = price(
-        price_book(), cluster.provider, cluster.region, pool.instance_type, pool.capacity_type
-    )
-    return pool if found is None else replace(pool, price_per_hour=found.usd_per_hour)
 
 
 def _totals(found: Inventory) -> dict[str, int]:

@@ -47,6 +47,7 @@ VERBS: dict[str, tuple[frozenset[TeamRole], frozenset[FleetRole]]] = {
     "cluster.check": (frozenset(), frozenset({FleetRole.OPERATOR, FleetRole.ADMIN})),
     "cluster.cordon": (frozenset(), frozenset({FleetRole.OPERATOR, FleetRole.ADMIN})),
     "cluster.remove": (frozenset(), frozenset({FleetRole.OPERATOR, FleetRole.ADMIN})),
+    "price.edit": (frozenset(), frozenset({FleetRole.OPERATOR, FleetRole.ADMIN})),
     "team.manage": (frozenset(), frozenset({FleetRole.ADMIN})),
 }
 
@@ -66,7 +67,10 @@ SCOPES: dict[str, frozenset[str]] = {
     ),
     "approve": frozenset({"view", "approval.vote"}),
     "operate": frozenset(
-        {"view", "cluster.register", "cluster.check", "cluster.cordon", "cluster.remove"}
+        {
+            *("view", "price.edit"),
+            *("cluster.register", "cluster.check", "cluster.cordon", "cluster.remove"),
+        }
     ),
     "admin": frozenset(VERBS),
 }

@@ -19,6 +19,7 @@ NAV = (
     ("Rollouts", "rollouts"),
     ("Approvals", "approvals"),
     ("Clusters", "clusters"),
+    ("Prices", "prices"),
     ("Audit", "audit"),
 )
 Counter = Callable[[Any], int]

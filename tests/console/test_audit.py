@@ -11,9 +11,9 @@ from clusters.services.checks import check_request, check_run
 from clusters.services.registration import cluster_cordon
 from fleetportal.accounts.models import User
 from fleetportal.accounts.principal import Principal
-from fleetportal.console.selectors.audit import safe
 from fleetportal.journal.models import Event
 from fleetportal.journal.services import event_record
+from fleetportal.kit.sheets import safe
 from tests.clusters.rows import make_cluster
 from tests.conftest import CountQueries
 from tests.support import People

@@ -29,6 +29,7 @@ GRANTS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "cluster.check": (frozenset(), frozenset({"operator", "admin"})),
     "cluster.cordon": (frozenset(), frozenset({"operator", "admin"})),
     "cluster.remove": (frozenset(), frozenset({"operator", "admin"})),
+    "price.edit": (frozenset(), frozenset({"operator", "admin"})),
 }
 READ = frozenset({"view", "audit.view"})
 SCOPES: dict[str, frozenset[str]] = {
@@ -40,7 +41,10 @@ SCOPES: dict[str, frozenset[str]] = {
         }
     ),
     "operate": frozenset(
-        {"view", "cluster.register", "cluster.check", "cluster.cordon", "cluster.remove"}
+        {
+            *("view", "price.edit"),
+            *("cluster.register", "cluster.check", "cluster.cordon", "cluster.remove"),
+        }
     ),
 }
 
@@ -116,6 +120,11 @@ PAGES: dict[str, Row] = {
         "cluster", "cluster.register", POST=Cell("cluster.register", (422,))
     ),
     "cluster_remove": shows("cluster", "cluster.remove", POST=Cell("cluster.remove", (422,))),
+    "prices": shows(),
+    "prices_csv": shows(),
+    "price_history": Row("", {"GET": Cell("view", (404,))}),  # of no price: nothing is asked for
+    "price_set": shows(verb="price.edit", POST=Cell("price.edit", (422,))),
+    "price_import": shows(verb="price.edit", POST=Cell("price.edit", (422,))),
     "catalog": shows(),
     "model": shows(
         "model",
@@ -208,6 +217,8 @@ API: dict[str, Row] = {
     ),
     "api-cluster-uncordon": acts("cluster", "cluster.cordon", (200, 202)),
     "api-fleet-overview": shows(),
+    "api-prices": shows(POST=Cell("price.edit", (422,), gate="view")),
+    "api-price-import": Row("", {"POST": Cell("price.edit", (422,))}),
 }
 
 ROWS = {**PAGES, **API}

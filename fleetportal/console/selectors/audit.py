@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,6 +13,7 @@ from django.utils.dateparse import parse_date, parse_datetime
 
 from fleetportal.journal.models import Event
 from fleetportal.journal.selectors import LOOKUPS
+from fleetportal.kit import sheets
 from fleetportal.kit.errors import FieldProblem, Invalid
 from fleetportal.kit.format import exact
 
@@ -31,7 +31,6 @@ COLUMNS = (
     *("time", "actor", "via", "action", "object_type", "object", "object_id"),
     *("team", "reason", "before", "after"),
 )
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,19 +110,10 @@ def _shown(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-class _Echo:
-    """A file that hands back what is written."""
-
-    def write(self, text: str) -> str:
-        return text
-
-
 def csv_lines(rows: QuerySet[Event]) -> Iterator[str]:
     """The rows as CSV, a line at a time, so that memory does not grow with the journal."""
-    writer = csv.writer(_Echo())
-    yield writer.writerow(COLUMNS)
-    for event in rows[:MOST_CSV].iterator(chunk_size=500):
-        yield writer.writerow([safe(text) for text in _cells(event)])
+    events = rows[:MOST_CSV].iterator(chunk_size=500)
+    return sheets.csv_lines(COLUMNS, ([*_cells(event)] for event in events))
 
 
 def _cells(event: Event) -> Iterable[str]:
@@ -131,8 +121,3 @@ def _cells(event: Event) -> Iterable[str]:
     yield from (event.actor_name, event.via, event.action, event.object_type, event.object_name)
     yield from (event.object_id, event.team.slug if event.team else "", event.reason)
     yield from (_shown(event.before), _shown(event.after))
-
-
-def safe(text: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.lstrip().startswith(FORMULA) or text.startswith(FORMULA) else text
