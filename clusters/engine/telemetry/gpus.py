@@ -7,7 +7,7 @@ is unknown. Nothing here raises on what an exporter sends.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -90,22 +90,23 @@ def read_gpus(body: bytes, kind: str, node: str) -> tuple[GpuSample, ...]:
 
 
 def gpus_of(
-    page: Page, kind: str, node: str = "", *, exporters: Collection[str] = ()
+    page: Page, kind: str, node: str = "", *, exporters: Mapping[str, str] | None = None
 ) -> tuple[GpuSample, ...]:
     """The same of an exposition that is read already, or that a Prometheus was asked for.
 
-    `node` empty: the labels say it. `exporters`: pods that are exporters (namespace/name); a
-    Prometheus puts their names on every series.
+    `node` empty: by the exporter, or the labels. `exporters`: pod (namespace/name) -> its node; a
+    Prometheus puts their names on every series, and they are nobody's users of a card.
     """
+    known = exporters or {}
     cards: dict[tuple[str, str, str], _Card] = {}
     renamed = _renames(page)
     for name, (field, factor) in _KINDS[kind].items():
         for labels, value in page.series(name):
-            card = _card(cards, labels, node)
+            card = _card(cards, labels, node or known.get(_pod(labels, False), ""))
             if card is None:
                 continue
             pod = _pod(labels, renamed)
-            if pod and pod not in exporters:
+            if pod and pod not in known:
                 card.pods.add(pod)
             if field != "holder" and value >= 0:  # NaN is not
                 card.values[field] = value * factor

@@ -7,7 +7,7 @@ made into one page for each pod, which the same adapters read: both roads mean t
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,10 +122,13 @@ def pods_over_time(
     return found
 
 
-def gpus_in(answer: Answer, kind: str, *, exporters: Collection[str] = ()) -> tuple[GpuSample, ...]:
-    """The cards in a vector of raw gauges of `kind` (`promql.raw_gpus`); nodes by their labels.
+def gpus_in(
+    answer: Answer, kind: str, *, exporters: Mapping[str, str] | None = None
+) -> tuple[GpuSample, ...]:
+    """The cards in a vector of raw gauges of `kind` (`promql.raw_gpus`).
 
-    `exporters`: the exporters' own pods (namespace/name), which are nobody's users of a card.
+    `exporters`: the exporters' own pods (namespace/name) -> their nodes. Without them nodes are
+    what labels say.
     """
     page = Page()
     for line in answer.lines:
@@ -135,7 +138,7 @@ def gpus_in(answer: Answer, kind: str, *, exporters: Collection[str] = ()) -> tu
 
 
 def gpus_over_time(
-    answer: Answer, kind: str, *, exporters: Collection[str] = ()
+    answer: Answer, kind: str, *, exporters: Mapping[str, str] | None = None
 ) -> list[tuple[float, tuple[GpuSample, ...]]]:
     """The same of a matrix, in order of time."""
     return [
