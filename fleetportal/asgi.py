@@ -1,4 +1,4 @@
-"""The ASGI entry point."""
+"""The ASGI entry point: the stream of live pages, and Django behind it."""
 
 import os
 
@@ -6,8 +6,10 @@ from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fleetportal.settings")
 
-application = get_asgi_application()
+django = get_asgi_application()
 
-from fleetportal.web.safety import ready_to_serve  # noqa: E402 - settings come first
+from fleetportal.live.stream import with_streams  # noqa: E402 - settings come first
+from fleetportal.web.safety import ready_to_serve  # noqa: E402
 
 ready_to_serve()
+application = with_streams(django)

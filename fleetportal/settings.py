@@ -46,6 +46,7 @@ INSTALLED_APPS = [
     "fleetportal.journal.apps.JournalConfig",
     "fleetportal.rest.apps.RestConfig",
     "fleetportal.web.apps.WebConfig",
+    "fleetportal.live.apps.LiveConfig",
     "clusters.apps.ClustersConfig",
     "workspaces.apps.WorkspacesConfig",
     "rollouts.apps.RolloutsConfig",

@@ -9,10 +9,11 @@ class RolloutsConfig(AppConfig):
 
     def ready(self) -> None:
         from clusters.services.checks import answers_checks
+        from fleetportal.live.audience import by_rows, hears
         from fleetportal.pulse import ticker
         from fleetportal.web import context
         from rollouts import motion, selectors
-        from rollouts.models import Rollout
+        from rollouts.models import Approval, Rollout
         from rollouts.services import approvals, start, step
         from workspaces.selectors import motion as shown_motion
         from workspaces.selectors import strategies as offered_strategies
@@ -28,3 +29,6 @@ class RolloutsConfig(AppConfig):
         context.counters["approvals"] = selectors.approvals_to_decide
         shown_motion.told_by(motion.motions, motion.waiting)
         offered_strategies.offer_from(motion.strategies)
+        hears("rollout", by_rows(Rollout.objects.visible_to))
+        hears("approval", by_rows(Approval.objects.visible_to))
+        hears("check-of", by_rows(Approval.objects.visible_to))

@@ -130,6 +130,10 @@ class Stage(models.Model):
     def journal_scope(self) -> str:
         return self.rollout.journal_scope
 
+    @property
+    def news_topics(self) -> tuple[str, ...]:
+        return (f"rollout:{self.rollout_id}", "rollouts")
+
 
 class Gate(models.Model):
     """What must hold before a stage starts or passes."""
@@ -163,6 +167,10 @@ class Gate(models.Model):
     @property
     def journal_scope(self) -> str:
         return self.stage.rollout.journal_scope
+
+    @property
+    def news_topics(self) -> tuple[str, ...]:
+        return (f"rollout:{self.stage.rollout_id}", "rollouts")
 
 
 class Target(models.Model):
@@ -231,6 +239,10 @@ class Target(models.Model):
     def journal_name(self) -> str:
         return f"{self.rollout.revision} on {self.cluster.name}"
 
+    @property
+    def news_topics(self) -> tuple[str, ...]:
+        return (f"rollout:{self.rollout_id}", "rollouts")
+
 
 class Approval(models.Model):
     """A request for a decision, bound to the rollout's digest. One open request for each gate."""
@@ -267,6 +279,10 @@ class Approval(models.Model):
     @property
     def journal_scope(self) -> str:
         return self.rollout.journal_scope
+
+    @property
+    def news_topics(self) -> tuple[str, ...]:
+        return (f"rollout:{self.rollout_id}", "rollouts")
 
 
 class Vote(models.Model):

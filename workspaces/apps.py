@@ -13,8 +13,9 @@ class WorkspacesConfig(AppConfig):
         from clusters.services import registration
         from clusters.services.checks import answers_checks
         from fleetportal.kit.doorbell import ring
+        from fleetportal.live.audience import by_rows, hears
         from fleetportal.pulse import ticker
-        from workspaces.models import Plan, Workspace
+        from workspaces.models import Deployment, Plan, Workspace
         from workspaces.services import answers, observation, plans, removal, startup
 
         ticker.register(
@@ -41,3 +42,8 @@ class WorkspacesConfig(AppConfig):
         registration.in_use.append(removal.why_in_use)
         answers_checks(answers.DRY_RUN, answers.dry_run_answer)
         answers_checks(answers.PROMPT, answers.prompt_answer)
+        hears("deployment", by_rows(Deployment.objects.visible_to))
+        hears("workspace", by_rows(Workspace.objects.visible_to))
+        hears("plan", by_rows(Plan.objects.visible_to))
+        hears("check-of", by_rows(Deployment.objects.visible_to))
+        hears("check-of", by_rows(Plan.objects.visible_to))

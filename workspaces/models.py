@@ -120,6 +120,10 @@ class Revision(models.Model):
     def team_id(self) -> int:
         return self.deployment.team_id
 
+    @property
+    def news_topics(self) -> tuple[str, ...]:
+        return (f"deployment:{self.deployment_id}", "deployments")
+
 
 class Plan(Leased):
     """A frozen placement of one spec: a verdict for every cluster. It has a digest and expires."""
@@ -238,6 +242,10 @@ class Workspace(Leased):
     @property
     def journal_scope(self) -> str:
         return f"deployment:{self.deployment_id}"
+
+    @property
+    def news_topics(self) -> tuple[str, ...]:
+        return ("deployments", f"cluster:{self.cluster_id}")
 
 
 class WorkspaceObject(models.Model):

@@ -6,7 +6,7 @@ views and API endpoints only declare a verb (`declares`), which a start-up check
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
@@ -25,6 +25,17 @@ class Principal:
     user: User
     scopes: frozenset[str] | None = None
     via: str = "session"  # session | token | command
+
+    @classmethod
+    def of_many(cls, users: Iterable[User]) -> list[Principal]:
+        """Sessions' principals of many users, with their memberships read in one query."""
+        made = [cls(user) for user in users]
+        held: dict[int, list[Membership]] = {one.user.pk: [] for one in made}
+        for row in Membership.objects.filter(user_id__in=held).select_related("team"):
+            held[row.user_id].append(row)
+        for one in made:
+            one.__dict__["_memberships"] = held[one.user.pk]  # as the cached property keeps it
+        return made
 
     @cached_property
     def _memberships(self) -> list[Membership]:
@@ -49,6 +60,12 @@ class Principal:
     @property
     def team_ids(self) -> frozenset[int]:
         return frozenset(self.team_roles)
+
+    @property
+    def permission_class(self) -> tuple[object, ...]:
+        """Equal for two principals who see the same things and are offered the same actions."""
+        teams = frozenset(self.team_roles.items())
+        return (self.user.is_active, self.fleet_role, teams, self.scopes)
 
     def teams(self) -> list[Team]:
         """The teams whose objects this principal may see."""

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from fleetportal.accounts.principal import Principal
 from fleetportal.journal.models import Event
+from fleetportal.kit import news
 from fleetportal.kit.states import Change
 
 
@@ -26,6 +27,19 @@ def event_record(
     after: Mapping[str, Any] | None = None,
 ) -> Event:
     """Write one row. Models may say more of themselves by `journal_scope` and `journal_name`."""
+    event = _write(action, obj, principal, reason, before, after)
+    news.changed_row(obj)
+    return event
+
+
+def _write(
+    action: str,
+    obj: Any,
+    principal: Principal | None,
+    reason: str,
+    before: Mapping[str, Any] | None,
+    after: Mapping[str, Any] | None,
+) -> Event:
     return Event.objects.create(
         at=timezone.now(),
         actor=principal.user if principal else None,
@@ -48,14 +62,8 @@ def record_change(change: Change) -> None:
     `journal_quiet`: what nobody asked for and nobody will look for."""
     if getattr(change.obj, "journal_quiet", False):
         return
-    event_record(
-        action=f"{change.machine.name}.{change.action}",
-        obj=change.obj,
-        principal=change.actor,
-        reason=change.reason,
-        before=change.before,
-        after=change.after,
-    )
+    action = f"{change.machine.name}.{change.action}"
+    _write(action, change.obj, change.actor, change.reason, change.before, change.after)
 
 
 def _plain(value: Any) -> Any:

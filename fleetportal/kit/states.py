@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from fleetportal.kit import news
 from fleetportal.kit.errors import Refused, Stale
 
 if TYPE_CHECKING:
@@ -142,6 +143,7 @@ def move(
             )
         for recorder in _recorder:
             recorder(Change(obj, machine, source, to, actor, action or to, reason, before, after))
+        news.changed_row(obj)
     for key, value in {**after, **(also or {})}.items():
         setattr(obj, key, value)
     if has_version:

@@ -5,7 +5,7 @@ Counts and ages only: no name of a team, cluster or person leaves here without s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.apps import apps
@@ -17,6 +17,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from fleetportal.accounts.principal import declares
+from fleetportal.kit import meters
 from fleetportal.pulse import heartbeats
 from fleetportal.pulse.models import Leased
 
@@ -63,13 +64,20 @@ def metrics(request: HttpRequest) -> HttpResponse:
         *_metric("fleetportal_due_rows", "Rows that wait for a worker now.", due_rows()),
         *_metric("fleetportal_due_oldest_seconds", "How long the oldest waits.", due_ages()),
         *_metric("fleetportal_heartbeat_age_seconds", "Since the last sign of life.", beat_ages()),
+        *_meters(),
     ]
     return HttpResponse("\n".join(lines) + "\n", content_type="text/plain; version=0.0.4")
 
 
-def _metric(name: str, text: str, rows: Iterator[Row]) -> Iterator[str]:
+def _meters() -> Iterator[str]:
+    """What this process counts itself; each web process has its own."""
+    for name, kind, text, rows in meters.lines():
+        yield from _metric(name, text, rows, kind)
+
+
+def _metric(name: str, text: str, rows: Iterable[Row], kind: str = "gauge") -> Iterator[str]:
     yield f"# HELP {name} {text}"
-    yield f"# TYPE {name} gauge"
+    yield f"# TYPE {name} {kind}"
     for labels, value in rows:
         inside = ",".join(f'{key}="{word}"' for key, word in labels.items())
         yield f"{name}{{{inside}}} {value:g}"

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from django.db import transaction
 
+from fleetportal.kit import news
 from fleetportal.kit.errors import Stale
 from rollouts.models import Rollout
 
@@ -32,3 +33,4 @@ def fenced(rollout: Rollout, *, as_seen: bool = False) -> Iterator[None]:
         if as_seen and version != rollout.version:
             raise Stale("Somebody asked for something meanwhile.")
         yield
+        news.changed_row(rollout)  # whatever was written, its page shows it

@@ -13,6 +13,7 @@ from django.db import IntegrityError
 from django.db.models import F
 from django.utils import timezone
 
+from fleetportal.kit import news
 from fleetportal.kit.doorbell import ring
 from fleetportal.kit.errors import Stale
 from fleetportal.pulse import leases
@@ -120,6 +121,7 @@ def _say(rollout: Rollout, loaded: Loaded, now: datetime) -> None:
     if rows.update(waiting_for=said, version=F("version") + 1):
         rollout.waiting_for = said
         rollout.version += 1
+        news.changed_row(rollout)
 
 
 def deployment_changed(deployment_pk: UUID) -> None:

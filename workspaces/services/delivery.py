@@ -17,6 +17,7 @@ from django.utils import timezone
 from clusters.gateway import Gateway, kinds, kube_system_uid
 from clusters.services.connections import gateway_of
 from clusters.services.observation import announce
+from fleetportal.kit import news
 from fleetportal.kit.errors import Permanent, PortalError, Refused, Temporary
 from fleetportal.kit.states import move
 from workspaces.engine.exposition import requests_in_flight
@@ -94,6 +95,7 @@ def workspace_serves(workspace: Workspace) -> None:
         )
         others.exclude(pk=workspace.pk).update(serving=False)
         Workspace.objects.filter(pk=workspace.pk).update(serving=True)
+        news.changed_row(workspace)
 
 
 def smoke(workspace: Workspace) -> None:
@@ -141,6 +143,7 @@ def load_observe(workspace: Workspace) -> None:
     Workspace.objects.filter(pk=workspace.pk).update(
         running_requests=running, waiting_requests=waiting
     )
+    news.changed_row(workspace)
 
 
 def _load(workspace: Workspace) -> tuple[float | None, float | None]:

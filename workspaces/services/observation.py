@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from clusters.models import Cluster, ObservedObject
 from fleetportal.journal.services import event_record
+from fleetportal.kit import news
 from fleetportal.kit.doorbell import ring
 from fleetportal.kit.errors import Stale
 from fleetportal.kit.states import move
@@ -129,6 +130,7 @@ def _store(workspace: Workspace, look: Observation, seen: _Seen, uid: str) -> bo
     fields["observed_at"] = now
     if new_state == workspace.state:
         Workspace.objects.filter(pk=workspace.pk).update(**fields)
+        news.changed_row(workspace)
         return True
     try:
         move(

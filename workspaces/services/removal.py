@@ -19,6 +19,7 @@ from clusters.gateway.errors import Conflict, Forbidden, NotFound
 from clusters.models import Cluster
 from clusters.services.connections import gateway_of
 from fleetportal.accounts.principal import Principal
+from fleetportal.kit import news
 from fleetportal.kit.doorbell import ring
 from fleetportal.kit.errors import PortalError, Temporary
 from fleetportal.kit.states import move
@@ -97,6 +98,7 @@ def workspace_retire_step(pk: str) -> None:
         delay = error.delay if isinstance(error, Temporary) else None
         pause = timedelta(seconds=delay) if delay else TRY_AGAIN
         Workspace.objects.filter(pk=pk).update(message=str(error))
+        news.changed_row(workspace)
     leases.release(workspace, not_before=timezone.now() + pause)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from argparse import ArgumentParser
+from contextlib import suppress
 from typing import Any
 
 import uvicorn
@@ -11,7 +12,10 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from fleetportal.env import env_int, env_str
+from fleetportal.live.server import Multiprocess, Server, raise_open_files
 from fleetportal.web.safety import ready_to_serve
+
+STARTUP_FAILURE = 3  # as uvicorn's own command ends
 
 
 class Command(BaseCommand):
@@ -27,7 +31,8 @@ class Command(BaseCommand):
         # Static files are read whole, which is what is wanted of them.
         warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous")
         settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # empty without collectstatic
-        uvicorn.run(
+        raise_open_files()
+        config = uvicorn.Config(
             "fleetportal.asgi:application",
             host=options["host"],
             port=options["port"],
@@ -39,3 +44,11 @@ class Command(BaseCommand):
             proxy_headers=bool(env_str("FORWARDED_ALLOW_IPS")),  # whose X-Forwarded-For counts
             timeout_graceful_shutdown=5,
         )
+        if config.workers > 1:
+            Multiprocess(config, sockets=[config.bind_socket()]).run()
+            return
+        server = Server(config)
+        with suppress(KeyboardInterrupt):  # uvicorn raises it again after a clean end
+            server.run()
+        if not server.started:
+            raise SystemExit(STARTUP_FAILURE)

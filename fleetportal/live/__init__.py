@@ -1,0 +1,1 @@
+"""Live pages: one stream for each page, carrying names of what changed and never content."""

@@ -1,0 +1,85 @@
+"""Whether those who listen still may: sessions, people, roles and objects, a few queries for all.
+
+Runs in one thread beside the event loop; the loop itself never asks the database.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import TypeVar
+
+from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.sessions.models import Session
+from django.db import connections
+from django.utils import timezone
+
+from fleetportal.accounts.models import User
+from fleetportal.accounts.principal import Principal
+from fleetportal.live.audience import audible
+from fleetportal.live.tickets import Ticket, fingerprint
+
+T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)  # whatever names a listener
+CHUNK = 400  # keys in one query
+
+
+def revoked(tickets: Mapping[K, Ticket]) -> set[K]:
+    """The keys of those that may listen no longer."""
+    try:
+        return _revoked(tickets)
+    finally:
+        connections.close_all()  # this thread asks six times a minute: it keeps nothing open
+
+
+def _revoked(tickets: Mapping[K, Ticket]) -> set[K]:
+    people = _people({ticket.user for ticket in tickets.values()})
+    owners = _owners({ticket.session for ticket in tickets.values()}, people)
+    lost: set[K] = set()
+    classes: dict[Hashable, list[K]] = defaultdict(list)
+    for key, ticket in tickets.items():
+        principal = people.get(ticket.user)
+        if (
+            principal is None
+            or owners.get(ticket.session) != ticket.user
+            or fingerprint(principal) != ticket.access
+        ):
+            lost.add(key)
+        else:
+            classes[principal.permission_class].append(key)
+    for keys in classes.values():
+        topics = frozenset().union(*(tickets[key].topics for key in keys))
+        heard = audible(people[tickets[keys[0]].user], topics)
+        lost.update(key for key in keys if not tickets[key].topics <= heard)
+    return lost
+
+
+def _people(ids: Iterable[int]) -> dict[int, Principal]:
+    """Active users, each with their memberships read."""
+    found: dict[int, Principal] = {}
+    for some in _chunks(sorted(ids)):
+        users = User.objects.filter(pk__in=some, is_active=True)
+        found.update((one.user.pk, one) for one in Principal.of_many(users))
+    return found
+
+
+def _owners(keys: Iterable[str], people: Mapping[int, Principal]) -> dict[str, int]:
+    """Session key -> user, for sessions that still hold (not ended, password unchanged)."""
+    found = {}
+    for some in _chunks(sorted(keys)):
+        rows = Session.objects.filter(session_key__in=some, expire_date__gt=timezone.now())
+        for row in rows:
+            data = row.get_decoded()
+            principal = people.get(int(data.get(SESSION_KEY, 0)))
+            if principal is None:
+                continue
+            if data.get(HASH_SESSION_KEY) == principal.user.get_session_auth_hash():
+                found[row.session_key] = principal.user.pk
+    return found
+
+
+def _chunks(rows: Sequence[T]) -> Iterator[list[T]]:
+    left = iter(rows)
+    while some := list(islice(left, CHUNK)):
+        yield some

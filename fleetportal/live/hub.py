@@ -1,0 +1,231 @@
+"""One subscription to the news for each web process, and the pages that listen to it.
+
+What waits for a page is a set of names: a slow one costs no memory beyond it, and where even the
+names grow too many it is told that everything changed. No database here: access is asked again in
+a thread (live.access), and whoever lost it is sent away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import random
+from collections import Counter, defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
+
+import redis.asyncio
+from django.conf import settings
+from redis.exceptions import RedisError
+
+from fleetportal.kit import news
+from fleetportal.live.access import revoked
+from fleetportal.live.tickets import Ticket
+
+log = logging.getLogger(__name__)
+
+MOST_NAMES = 40  # that wait for one page; beyond, it hears that everything changed
+MOST_STREAMS = 20  # of one person in one process
+LOOK_AGAIN = 5.0  # seconds between two looks at who still may listen; at most 10 with the asking
+SPACING = 0.5  # seconds between two tellings of one name: a busy fleet is told twice a second
+RETRY = 1.0  # seconds until the next try to reach Redis
+
+
+class Client:
+    """One open page. `pending`: names it has not been sent yet; `said`: other words, in order."""
+
+    def __init__(self, ticket: Ticket) -> None:
+        self.ticket = ticket
+        self.pending: set[str] = set()
+        self.everything = False
+        self.said: list[str] = []
+        self.over = ""  # why it was ended, for the page
+        self.woken = asyncio.Event()
+
+    def hear(self, names: set[str]) -> None:
+        self.pending |= names
+        if len(self.pending) > MOST_NAMES:
+            self.pending.clear()
+            self.everything = True
+        self.woken.set()
+
+    def say(self, word: str) -> None:
+        if word not in self.said:
+            self.said.append(word)
+        self.woken.set()
+
+    def end(self, why: str) -> None:
+        self.over = self.over or why
+        self.woken.set()
+
+    def take(self) -> bytes:
+        """What to send now, as server-sent events; may be nothing."""
+        parts = [f"event: {word}\ndata: \n\n" for word in self.said]
+        self.said.clear()
+        if self.everything:
+            parts.append("event: everything\ndata: \n\n")
+        elif self.pending:
+            parts.append(f"event: changed\ndata: {json.dumps(sorted(self.pending))}\n\n")
+        self.pending.clear()
+        self.everything = False
+        self.woken.clear()
+        if self.over:
+            parts.append(f"event: over\ndata: {self.over}\n\n")
+        return "".join(parts).encode()
+
+
+class Hub:
+    """Starts with its first client and lives in that event loop."""
+
+    def __init__(self) -> None:
+        self.clients: set[Client] = set()
+        self.by_topic: dict[str, set[Client]] = defaultdict(set)
+        self.people: Counter[int] = Counter()
+        self.hearing = False  # Redis is subscribed
+        self.closing = False
+        self.told: dict[str, float] = {}  # name -> when it was told last (loop time)
+        self.later: set[str] = set()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: ThreadPoolExecutor | None = None
+
+    # ---- pages come and go ---------------------------------------------------------------------
+
+    def join(self, ticket: Ticket) -> Client | None:
+        """None: this person has as many streams as one may."""
+        self._start()
+        if self.people[ticket.user] >= MOST_STREAMS:
+            return None
+        client = Client(ticket)
+        self.clients.add(client)
+        self.people[ticket.user] += 1
+        for topic in ticket.topics:
+            self.by_topic[topic].add(client)
+        client.say("hearing" if self.hearing else "cut")
+        return client
+
+    def leave(self, client: Client) -> None:
+        if client not in self.clients:
+            return
+        self.clients.discard(client)
+        self.people -= Counter([client.ticket.user])  # a Counter's minus drops zeros
+        for topic in client.ticket.topics:
+            listeners = self.by_topic[topic]
+            listeners.discard(client)
+            if not listeners:
+                del self.by_topic[topic]
+                self.told.pop(topic, None)
+
+    def close(self) -> None:
+        """The process is about to end: pages come back to another, or to this one's successor."""
+        self.closing = True
+        for client in self.clients:
+            client.end("restart")
+        for task in self._tasks:
+            task.cancel()
+        self._tasks.clear()
+
+    # ---- news ----------------------------------------------------------------------------------
+
+    def tell(self, names: list[str]) -> None:
+        """To every page that asked for one of the names; a name told just now waits a little."""
+        assert self._loop is not None  # noqa: S101 - only a started hub hears
+        now = self._loop.time()
+        ready: dict[Client, set[str]] = defaultdict(set)
+        for name in names:
+            listeners = self.by_topic.get(name)
+            if not listeners or name in self.later:
+                continue
+            wait = self.told.get(name, -SPACING) + SPACING - now
+            if wait > 0:
+                self.later.add(name)
+                self._loop.call_later(wait, self._tell_later, name)
+                continue
+            self.told[name] = now
+            for client in listeners:
+                ready[client].add(name)
+        for client, heard in ready.items():
+            client.hear(heard)
+
+    def _tell_later(self, name: str) -> None:
+        self.later.discard(name)
+        self.told.pop(name, None)
+        self.tell([name])
+
+    def _say(self, word: str) -> None:
+        for client in self.clients:
+            client.say(word)
+
+    # ---- the two things that run -----------------------------------------------------------------
+
+    def _start(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._loop is loop and self._tasks:
+            return
+        self._loop, self.closing = loop, False
+        self._thread = self._thread or ThreadPoolExecutor(1, thread_name_prefix="live-access")
+        self._tasks = [loop.create_task(self._listen()), loop.create_task(self._look())]
+
+    async def _listen(self) -> None:
+        """Subscribed as long as Redis answers; pages are told of a cut and of its end."""
+        while not self.closing:
+            try:
+                await self._subscription()
+            except (RedisError, OSError) as error:
+                log.warning("live.cut", extra={"error": str(error)})
+            except Exception:  # whatever it was, the pages' news must come back
+                log.exception("live.cut")
+            if self.hearing:
+                self.hearing = False
+                self._say("cut")
+            await asyncio.sleep(RETRY * random.uniform(0.5, 1.5))  # noqa: S311 - spreads tries
+
+    async def _subscription(self) -> None:
+        client: Any = redis.asyncio.Redis.from_url(
+            settings.CELERY_BROKER_URL,
+            socket_connect_timeout=3,
+            socket_keepalive=True,
+            health_check_interval=5,
+        )
+        async with client, client.pubsub() as line:
+            await line.subscribe(news.channel())
+            while not self.closing:
+                message = await line.get_message(timeout=5.0)
+                if message is None:
+                    continue
+                if message["type"] == "subscribe":
+                    self._back()
+                elif message["type"] == "message":
+                    self._heard(message["data"])
+
+    def _back(self) -> None:
+        self.hearing = True
+        for client in self.clients:
+            client.everything = True  # what was missed has no name
+            client.say("hearing")
+
+    def _heard(self, data: bytes) -> None:
+        with suppress(ValueError):
+            names = json.loads(data)
+            self.tell([str(name) for name in names])
+
+    async def _look(self) -> None:
+        """Send away who may listen no longer, and everybody when nobody can tell."""
+        loop = asyncio.get_running_loop()
+        while not self.closing:
+            await asyncio.sleep(LOOK_AGAIN)
+            asked = {client: client.ticket for client in self.clients}
+            if not asked:
+                continue
+            try:
+                lost = await loop.run_in_executor(self._thread, revoked, asked)
+            except Exception:  # without an answer nobody is known to be let in
+                log.exception("live.access")
+                lost = set(asked)
+            for client in lost:
+                client.end("access")
+
+
+hub = Hub()

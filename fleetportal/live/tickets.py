@@ -1,0 +1,68 @@
+"""Tickets: what lets a page into the stream, for a minute and with this browser's session alone.
+
+A ticket is signed, not secret: it says who, of which session (as a digest) and which topics. The
+stream wants the session's cookie as well, so that a ticket out of a log opens nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.core import signing
+
+from fleetportal.accounts.principal import Principal
+from fleetportal.live.audience import MOST
+
+SALT = "fleetportal.live"
+GOOD_FOR = 60  # seconds
+
+
+class BadTicket(Exception):
+    """Forged, expired, or of another session."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """`session`: the key itself, from the cookie; the ticket holds only its digest."""
+
+    user: int
+    session: str
+    access: str  # fingerprint of the permission class when it was issued
+    topics: frozenset[str]
+
+
+def issue(principal: Principal, session: str, topics: Iterable[str]) -> str:
+    """`topics` have been checked (audience.audible)."""
+    body = {
+        "u": principal.user.pk,
+        "s": _digest(session),
+        "a": fingerprint(principal),
+        "t": sorted(topics),
+    }
+    return signing.dumps(body, salt=SALT, compress=True)
+
+
+def read(text: str, session: str) -> Ticket:
+    """Raises BadTicket."""
+    try:
+        body = signing.loads(text, salt=SALT, max_age=GOOD_FOR)
+    except signing.BadSignature as error:
+        raise BadTicket from error
+    if not session or not hmac.compare_digest(body["s"], _digest(session)):
+        raise BadTicket
+    return Ticket(body["u"], session, body["a"], frozenset(body["t"][:MOST]))
+
+
+def fingerprint(principal: Principal) -> str:
+    """Another word as soon as what the principal may see or do is another."""
+    active, fleet, teams, scopes = principal.permission_class
+    assert isinstance(teams, frozenset)  # noqa: S101 - as permission_class says
+    roles = sorted((team, sorted(roles)) for team, roles in teams)
+    return hashlib.sha256(repr((active, str(fleet), roles, scopes)).encode()).hexdigest()[:16]
+
+
+def _digest(session: str) -> str:
+    return hashlib.sha256(f"{SALT}:{session}".encode()).hexdigest()[:32]
