@@ -66,9 +66,14 @@ class Connection:
             raise Unreachable(error.message, delay=error.delay) from error
 
     @property
+    def host(self) -> str:
+        """The name or address of the API server."""
+        return urlsplit(self.server).hostname or ""
+
+    @property
     def tls_name(self) -> str:
         """The name that the server's certificate must carry."""
-        return self.tls_server_name or urlsplit(self.server).hostname or ""
+        return self.tls_server_name or self.host
 
     def headers(self) -> dict[str, str]:
         """Of every request. Compression is off, so the byte cap counts what arrives."""

@@ -72,6 +72,8 @@ WORKSPACE = Kind("Workspace", "kaito.sh", "v1beta1", "workspaces")
 INFERENCE_SET = Kind("InferenceSet", "kaito.sh", "v1beta1", "inferencesets")
 NODE_CLAIM = Kind("NodeClaim", "karpenter.sh", "v1", "nodeclaims", namespaced=False)
 NODE_POOL = Kind("NodePool", "karpenter.sh", "v1", "nodepools", namespaced=False)
+RESOURCE_SLICE = Kind("ResourceSlice", "resource.k8s.io", "v1", "resourceslices", namespaced=False)
+RESOURCE_CLAIM = Kind("ResourceClaim", "resource.k8s.io", "v1", "resourceclaims")
 CRD = Kind(
     "CustomResourceDefinition",
     "apiextensions.k8s.io",

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
 from clusters.gateway import kinds
-from clusters.gateway.connection import READ_TIMEOUT, Connection
+from clusters.gateway.connection import BYTE_CAP, READ_TIMEOUT, Connection
 from clusters.gateway.decoding import LineBuffer, clock_skew
 from clusters.gateway.errors import Answer, Gone, TooMany, Unreachable, error_from
 from clusters.gateway.http1 import Exchange
@@ -106,8 +106,10 @@ class StreamClient:
         finally:
             exchange.close()
 
-    async def get_raw(self, path: str, *, deadline: float = READ_TIMEOUT) -> Answer:
-        """One GET on a kept connection; raises for every status but 200.
+    async def get_raw(
+        self, path: str, *, deadline: float = READ_TIMEOUT, cap: int = BYTE_CAP
+    ) -> Answer:
+        """One GET on a kept connection, of at most `cap` bytes; raises for every status but 200.
 
         A kept connection may have been closed by the server meanwhile: then a new one is tried.
         """
@@ -116,21 +118,21 @@ class StreamClient:
             while self._idle:
                 kept = self._idle.pop()
                 try:
-                    return await self._exchange(kept, path, deadline)
+                    return await self._exchange(kept, path, deadline, cap)
                 except Unreachable:
                     if not kept.stale:
                         raise
-            return await self._exchange(await self._open(), path, deadline)
+            return await self._exchange(await self._open(), path, deadline, cap)
 
     async def _open(self) -> Exchange:
         found = await self._resolver.endpoint(failing=self.pace.slow)
         async with self._connects.slot():
             return await Exchange.open(self.connection, found, self._tls())
 
-    async def _exchange(self, exchange: Exchange, path: str, deadline: float) -> Answer:
+    async def _exchange(self, exchange: Exchange, path: str, deadline: float, cap: int) -> Answer:
         try:
             head = await self._ok(exchange, await exchange.get(path))
-            body = self.connection.redact(await exchange.body(head, deadline=deadline))
+            body = self.connection.redact(await exchange.body(head, deadline=deadline, cap=cap))
         except BaseException:
             exchange.close()
             raise

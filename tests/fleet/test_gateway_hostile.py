@@ -33,6 +33,7 @@ from clusters.gateway.errors import (
 )
 from clusters.gateway.kinds import NAMESPACE, NODE
 from clusters.gateway.stream import StreamClient
+from clusters.gateway.typed import NODES
 from fleetportal.kit.errors import Permanent, PortalError, Temporary
 from fleetportal.kit.net import AddressRefused
 from tests.engine.pki import Pair, make_ca, make_leaf
@@ -47,6 +48,7 @@ from tests.fleet.raw_server import (
 )
 
 Reader = Callable[[Connection], None]
+EMPTY_LIST = b'{"items": [], "metadata": {"resourceVersion": "1"}}'
 
 
 def by_worker(connection: Connection) -> None:
@@ -57,7 +59,7 @@ def by_collector(connection: Connection) -> None:
     async def read() -> None:
         client = StreamClient(connection)
         try:
-            await client.list_objects(NODE)
+            await client.list_objects(NODE, NODES)
         finally:
             client.close()
 
@@ -77,7 +79,7 @@ def refused(read: Reader, script: Script, expected: type[Exception]) -> Exceptio
 @READERS
 @pytest.mark.parametrize("code", ["301 Moved", "302 Found", "303 See", "307 Temp", "308 Perm"])
 def test_redirects_are_never_followed(read: Reader, code: str) -> None:
-    with raw_server(lambda _: [reply()]) as target:
+    with raw_server(lambda _: [reply(EMPTY_LIST)]) as target:
         location = f"Location: https://127.0.0.1:{target.port}/stolen"
         refused(read, lambda _: [reply(status=code, headers=[location])], Garbage)
     assert target.connections == 0
@@ -129,7 +131,7 @@ def test_a_server_that_speaks_something_else_is_an_error_of_ours(read: Reader) -
 )
 def test_tls_fails_closed(read: Reader, pair: Pair) -> None:
     with (
-        raw_server(lambda _: [reply()], server_context(pair)) as server,
+        raw_server(lambda _: [reply(EMPTY_LIST)], server_context(pair)) as server,
         pytest.raises(TlsFailed) as caught,
     ):
         read(connection_to(server.port))
@@ -141,7 +143,7 @@ def test_tls_fails_closed(read: Reader, pair: Pair) -> None:
 @READERS
 def test_the_certificate_may_carry_another_name_if_it_was_registered(read: Reader) -> None:
     pair = make_leaf(CA, "server", hosts=("api.internal",))
-    with raw_server(lambda _: [reply()], server_context(pair)) as server:
+    with raw_server(lambda _: [reply(EMPTY_LIST)], server_context(pair)) as server:
         read(connection_to(server.port, tls_server_name="api.internal"))
     assert len(server.heads) == 1
 
@@ -149,7 +151,7 @@ def test_the_certificate_may_carry_another_name_if_it_was_registered(read: Reade
 @READERS
 def test_a_client_certificate_is_shown_and_leaves_no_file(read: Reader) -> None:
     before = _open_files()
-    with raw_server(lambda _: [reply()], server_context(wants_client=True)) as server:
+    with raw_server(lambda _: [reply(EMPTY_LIST)], server_context(wants_client=True)) as server:
         read(
             connection_to(
                 server.port,
@@ -174,7 +176,7 @@ def test_a_key_that_does_not_fit_is_a_tls_error(read: Reader) -> None:
 
 @READERS
 def test_this_machine_is_refused_unless_allowed(read: Reader) -> None:
-    with raw_server(lambda _: [reply()]) as server, pytest.raises(AddressRefused):
+    with raw_server(lambda _: [reply(EMPTY_LIST)]) as server, pytest.raises(AddressRefused):
         read(connection_to(server.port, allow_loopback=False))
     assert server.connections == 0
 
@@ -185,7 +187,7 @@ def test_proxies_of_the_environment_are_not_used(
 ) -> None:
     for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
-    with raw_server(lambda _: [reply()]) as server:
+    with raw_server(lambda _: [reply(EMPTY_LIST)]) as server:
         read(connection_to(server.port))
     assert len(server.heads) == 1
 
@@ -198,7 +200,7 @@ def test_a_closed_port_is_unreachable(read: Reader) -> None:
 
 @READERS
 def test_the_request_carries_the_token_and_no_more_than_it_must(read: Reader) -> None:
-    with raw_server(lambda _: [reply()]) as server:
+    with raw_server(lambda _: [reply(EMPTY_LIST)]) as server:
         read(connection_to(server.port))
     names = {line.partition(":")[0].lower() for line in server.heads[0].split("\r\n")[1:]}
     assert names == {"host", "user-agent", "accept", "accept-encoding", "authorization"}

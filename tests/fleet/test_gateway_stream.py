@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 import pytest
 
 from clusters.gateway import Connection, kinds
-from clusters.gateway.decoding import LineBuffer, WatchEvent
+from clusters.gateway.decoding import LineBuffer, Object
 from clusters.gateway.errors import Garbage, Gone, Unauthorized, Unreachable
 from clusters.gateway.stream import StreamClient
+from clusters.gateway.typed import DICTS, Event
 from tests.fleet.raw_server import connection_to as raw_connection
 from tests.fleet.raw_server import raw_server, reply
 from tests.simfleet import SimCluster, SimFleet
@@ -62,8 +63,8 @@ def test_a_list_reads_all_pages_on_one_connection(cluster: SimCluster) -> None:
 
     async def work() -> None:
         client = client_of(cluster)
-        listing = await client.list_objects(kinds.POD, limit=2)
-        again = await client.list_objects(kinds.POD, namespace="default")
+        listing = await client.list_objects(kinds.POD, DICTS, limit=2)
+        again = await client.list_objects(kinds.POD, DICTS, namespace="default")
         client.close()
         assert [item["metadata"]["name"] for item in listing.items] == [f"p{n}" for n in range(5)]
         assert len(again.items) == 5
@@ -73,11 +74,13 @@ def test_a_list_reads_all_pages_on_one_connection(cluster: SimCluster) -> None:
 
 
 def test_a_watch_hears_a_change_at_once(cluster: SimCluster) -> None:
-    async def work() -> list[WatchEvent]:
+    async def work() -> list[Event[Object]]:
         client = client_of(cluster)
-        listing = await client.list_objects(kinds.POD)
+        listing = await client.list_objects(kinds.POD, DICTS)
         seen = []
-        async with aclosing(client.watch_objects(kinds.POD, listing.resource_version)) as events:
+        async with aclosing(
+            client.watch_objects(kinds.POD, DICTS, listing.resource_version)
+        ) as events:
             await asyncio.to_thread(add_pod, cluster, "new")
             async for event in events:
                 seen.append(event)
@@ -86,14 +89,14 @@ def test_a_watch_hears_a_change_at_once(cluster: SimCluster) -> None:
         client.close()
         return seen
 
-    assert run(work())[-1].object["metadata"]["name"] == "new"
+    assert run(work())[-1].key == ("default", "new")
 
 
 def test_a_watch_ends_when_the_server_says_so(cluster: SimCluster) -> None:
     async def work() -> list[str]:
         client = client_of(cluster)
-        version = (await client.list_objects(kinds.POD)).resource_version
-        events = client.watch_objects(kinds.POD, version, timeout_seconds=1)
+        version = (await client.list_objects(kinds.POD, DICTS)).resource_version
+        events = client.watch_objects(kinds.POD, DICTS, version, timeout_seconds=1)
         return [event.type async for event in events]
 
     assert set(run(work())) <= {"BOOKMARK"}
@@ -102,10 +105,10 @@ def test_a_watch_ends_when_the_server_says_so(cluster: SimCluster) -> None:
 def test_an_old_version_is_gone(cluster: SimCluster) -> None:
     async def work() -> None:
         client = client_of(cluster)
-        version = (await client.list_objects(kinds.POD)).resource_version
+        version = (await client.list_objects(kinds.POD, DICTS)).resource_version
         await asyncio.to_thread(add_pod, cluster, "new")
         await asyncio.to_thread(cluster.compact)
-        async for _ in client.watch_objects(kinds.POD, version, timeout_seconds=2):
+        async for _ in client.watch_objects(kinds.POD, DICTS, version, timeout_seconds=2):
             pass
 
     with pytest.raises(Gone):
@@ -117,8 +120,8 @@ def test_silence_ends_a_watch(cluster: SimCluster) -> None:
 
     async def work() -> None:
         client = client_of(cluster)
-        version = (await client.list_objects(kinds.POD)).resource_version
-        async for _ in client.watch_objects(kinds.POD, version, silence=0.3):
+        version = (await client.list_objects(kinds.POD, DICTS)).resource_version
+        async for _ in client.watch_objects(kinds.POD, DICTS, version, silence=0.3):
             pass
 
     with pytest.raises(Unreachable):
@@ -127,7 +130,7 @@ def test_silence_ends_a_watch(cluster: SimCluster) -> None:
 
 def test_a_wrong_token_is_unauthorized(cluster: SimCluster) -> None:
     with pytest.raises(Unauthorized):
-        run(client_of(cluster, token="wrong").list_objects(kinds.POD))
+        run(client_of(cluster, token="wrong").list_objects(kinds.POD, DICTS))
 
 
 def test_a_kept_connection_that_the_server_closed_is_opened_anew() -> None:
@@ -183,15 +186,15 @@ def test_an_event_without_an_end_is_garbage() -> None:
 
 def test_many_watches_share_one_process(cluster: SimCluster) -> None:
     async def one(client: StreamClient, version: str) -> str:
-        async with aclosing(client.watch_objects(kinds.POD, version)) as events:
+        async with aclosing(client.watch_objects(kinds.POD, DICTS, version)) as events:
             async for event in events:
                 if event.type == "ADDED":
-                    return str(event.object["metadata"]["name"])
+                    return event.key[1]
         return ""
 
     async def work() -> list[str]:
         client = client_of(cluster)
-        version = (await client.list_objects(kinds.POD)).resource_version
+        version = (await client.list_objects(kinds.POD, DICTS)).resource_version
         watches = [asyncio.create_task(one(client, version)) for _ in range(50)]
         await asyncio.sleep(0)
         await asyncio.to_thread(add_pod, cluster, "new")
