@@ -1,0 +1,172 @@
+"""The heatmap as it is sent: cells as bytes, and what they are called.
+
+Cells change every few seconds and are read without model instances; names change when nodes come
+and go and may be kept for good under their version. Both list the same clusters in the same order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from struct import Struct
+from typing import Any
+
+import msgspec
+from django.db.models import Case, Field, Func, Q, When
+
+from clusters.engine import heat as engine
+from clusters.engine.types import NodeFacts, PoolFacts
+from clusters.models import Cluster
+from clusters.querysets import ClusterQuerySet
+from clusters.selectors.census import SILENT
+from clusters.selectors.facts import decode_nodes, decode_pools
+from clusters.selectors.grid import model_words
+from fleetportal.accounts.principal import Principal
+
+HEADER = Struct("<4sBBHIIQ")  # magic, format, metric, 0, clusters, cells, layout
+MAGIC, FORMAT = b"HEAT", 1
+SEEN, AWAY, NEVER = 0, 1, 2  # of a cluster's byte; CLOSED: nothing new may be put there
+CLOSED = 16
+
+_TO_BLOCKED = bytes(
+    engine.BLOCKED if byte == engine.FREE else byte for byte in range(256)
+)  # cells of `allocation` on a cluster that takes nothing new
+_MARKS_BLOCKED = bytes(
+    byte | engine.BLOCKED << 4 if byte >> 4 == engine.FREE else byte for byte in range(256)
+)
+_MARKS_UNKNOWN = bytes(byte | 0xF0 for byte in range(256))
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """What `GET fleet/heat/cells` answers, and its ETag."""
+
+    body: bytes
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """JSON of names; `version` as the cells carry it, in hexadecimal."""
+
+    body: bytes
+    version: str
+
+
+def rows_for(principal: Principal, cluster: str = "") -> ClusterQuerySet:
+    """Clusters of the heatmap in their order: those the principal may see, or the one named."""
+    rows: ClusterQuerySet = Cluster.objects.visible_to(principal).managed()
+    return (rows.filter(name=cluster) if cluster else rows).order_by("name")
+
+
+def cells(principal: Principal, metric: str, cluster: str = "") -> Cells:
+    """One metric of every visible card. Times are unix seconds: of the measurement, or for the
+    allocation of the inventory; 0: never."""
+    moment = "observed_at" if metric == "allocation" else "heat__at"
+    rows = (
+        rows_for(principal, cluster)
+        .annotate(kind=_KIND, moment=_Seconds(moment))
+        .values_list("kind", "moment", "heat__layout", f"heat__{metric}", "heat__marks")
+    )
+    body = _packed(engine.METRICS.index(metric), list(rows))
+    return Cells(body, f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"')
+
+
+# A thousand rows through Django's converters would take longer than the query: a plain Field has
+# none, and the database itself makes numbers of states and moments.
+_KIND = Case(
+    When(state__in=sorted(SILENT), then=AWAY),
+    When(Q(cordoned=True) | Q(state="draining"), then=CLOSED),
+    default=SEEN,
+    output_field=Field(),
+)
+
+
+class _Seconds(Func):
+    """A moment in whole unix seconds."""
+
+    output_field = Field()
+    template = "FLOOR(EXTRACT(EPOCH FROM %(expressions)s))::bigint"
+
+    def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        return self.as_sql(compiler, connection, template="UNIXEPOCH(%(expressions)s)", **extra)
+
+
+def _packed(metric: int, rows: Sequence[tuple[Any, ...]]) -> bytes:
+    columns: Sequence[Sequence[Any]] = list(zip(*rows, strict=True)) or [()] * 5
+    kinds, values = bytearray(columns[0]), list(columns[3])
+    marks = [mark if mark is not None else b"" for mark in columns[4]]
+    for place in (place for place, kind in enumerate(kinds) if kind or columns[4][place] is None):
+        kinds[place] |= NEVER if columns[4][place] is None else 0
+        shown = _shown(kinds[place], metric, values[place] or b"", marks[place])
+        values[place], marks[place] = shown
+    body = b"".join(values)
+    head = HEADER.pack(MAGIC, FORMAT, metric, 0, len(rows), len(body), _version(columns[2]))
+    moments, counts = _words(moment or 0 for moment in columns[1]), _words(map(len, marks))
+    return b"".join((head, moments, counts, kinds, body, *marks))
+
+
+def _words(values: Iterable[int]) -> bytes:
+    """Unsigned 32 bits each, little-endian."""
+    found = array("I", values)
+    if sys.byteorder == "big":
+        found.byteswap()
+    return found.tobytes()
+
+
+def _shown(kind: int, metric: int, value: bytes, mark: bytes) -> tuple[bytes, bytes]:
+    """What a silent cluster held last is unknown; what is free on a closed one is blocked."""
+    if kind & AWAY:
+        return b"\xff" * len(value), mark.translate(_MARKS_UNKNOWN)
+    if not kind & CLOSED:
+        return value, mark
+    categorical = engine.METRICS[metric] == "allocation"
+    blocked = value.translate(_TO_BLOCKED) if categorical else value
+    return blocked, mark.translate(_MARKS_BLOCKED)
+
+
+def _version(layouts: Iterable[int | None]) -> int:
+    """64 bits over the layouts of the clusters in their order."""
+    known = array("q", [layout or 0 for layout in layouts])
+    return int.from_bytes(hashlib.blake2b(known.tobytes(), digest_size=8).digest(), "big")
+
+
+def layout(principal: Principal, cluster: str = "") -> Layout:
+    """`{version, clusters: [[name, environment, region, provider, nodes]]}`; a node is
+    `[name, cards, GPU model]`."""
+    rows = rows_for(principal, cluster).values_list(
+        "name", "environment", "region", "provider", "heat__layout", "pk"
+    )
+    found = list(rows)
+    version = f"{_version(row[4] for row in found):016x}"
+    parts = _node_lists({row[4]: row[5] for row in found if row[4]})
+    lines = (b"[%s,%s]" % (_json(row[:4])[1:-1], parts.get(row[4] or 0, b"[]")) for row in found)
+    return Layout(
+        b'{"version":"%s","clusters":[%s]}' % (version.encode(), b",".join(lines)), version
+    )
+
+
+_json = msgspec.json.Encoder().encode
+_kept: dict[int, bytes] = {}  # layout -> its nodes as JSON
+MOST_KEPT = 8192
+
+
+def _node_lists(wanted: dict[int, Any]) -> dict[int, bytes]:
+    """Nodes of each layout; those that this process has met before are not read again."""
+    missing = [pk for key, pk in wanted.items() if key not in _kept]
+    if len(_kept) + len(missing) > MOST_KEPT:
+        _kept.clear()
+        missing = list(wanted.values())
+    for start in range(0, len(missing), 500):
+        rows = Cluster.objects.filter(pk__in=missing[start : start + 500])
+        for key, nodes, pools in rows.values_list("heat__layout", "nodes_packed", "pools_packed"):
+            _kept[key] = _json(_nodes(decode_nodes(nodes), decode_pools(pools)))
+    return _kept
+
+
+def _nodes(nodes: Iterable[NodeFacts], pools: Iterable[PoolFacts]) -> list[tuple[str, int, str]]:
+    models = {pool.key: model_words(pool.gpu_model) for pool in pools}
+    return [(node.name, engine.cards_of(node), models.get(node.pool, "")) for node in nodes]
