@@ -15,6 +15,7 @@ from clusters.selectors.capacity import MODES
 from clusters.states import CLUSTER
 from fleetportal.accounts.principal import Principal, declares
 from fleetportal.kit.errors import Missing
+from fleetportal.kit.fragments import fragment
 from fleetportal.kit.htmx import page
 from fleetportal.rest.auth import principal_of
 
@@ -26,6 +27,10 @@ STATES = (("attention", "Needs attention"), ("cordoned", "Cordoned"))
 @declares("view")
 def cluster_list(request: HttpRequest) -> HttpResponse:
     """Filters, order and page are the query string; htmx asks for the list alone."""
+    return fragment(request, "clusters", ("clusters",), lambda: _list(request))
+
+
+def _list(request: HttpRequest) -> HttpResponse:
     principal = principal_of(request)
     filters = {name: request.GET.get(name, "").replace("\x00", "") for name in listing.FILTERS}
     sort = request.GET.get("sort", "name")

@@ -17,6 +17,7 @@ from clusters.services.checks import check_wait
 from fleetportal.accounts.principal import Principal, declares, require
 from fleetportal.kit.errors import Forbidden, Invalid, Missing, Refused
 from fleetportal.kit.format import money, short_digest
+from fleetportal.kit.fragments import fragment
 from fleetportal.kit.htmx import is_htmx, page, redirect_to
 from fleetportal.rest.auth import principal_of
 from rollouts.engine.types import Decision
@@ -41,6 +42,11 @@ WAIT_SECONDS = 2.0  # for a worker's answer before the page shows it as pending
 @declares("view")
 def approval_list(request: HttpRequest) -> HttpResponse:
     """`?show=` mine, open or decided; open ones with those first that one may decide."""
+    topics = ("approvals", "rollouts")
+    return fragment(request, "approvals", topics, lambda: _list(request), personal=True)
+
+
+def _list(request: HttpRequest) -> HttpResponse:
     principal = principal_of(request)
     show = request.GET.get("show", "open")
     show = show if show in dict(SHOWS) else "open"

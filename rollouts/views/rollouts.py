@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET
 
 from fleetportal.accounts.principal import Principal, declares
 from fleetportal.kit.errors import Missing
+from fleetportal.kit.fragments import fragment
 from fleetportal.kit.htmx import is_htmx, page
 from fleetportal.rest.auth import principal_of
 from rollouts.models import Rollout
@@ -29,6 +30,13 @@ STATES = (("active", "Active"), ("person", "Waits for a person"), ("ended", "End
 @declares("view")
 def rollout_list(request: HttpRequest) -> HttpResponse:
     """Filters, order and page are the query string; htmx asks for the list alone."""
+    topics = ("rollouts", "approvals")
+    return fragment(
+        request, "rollouts", topics, lambda: _list(request), personal=offers_votes(request)
+    )
+
+
+def _list(request: HttpRequest) -> HttpResponse:
     principal = principal_of(request)
     filters = {name: request.GET.get(name, "") for name in ("q", "team", "state")}
     sort = request.GET.get("sort", "")
@@ -52,8 +60,21 @@ def rollout_list(request: HttpRequest) -> HttpResponse:
 @declares("view")
 def rollout_page(request: HttpRequest, pk: UUID) -> HttpResponse:
     """The whole page, or to htmx what can change on it; 286 when nothing can any more."""
+    rollout = find(principal_of(request), pk)
+    topics = (f"rollout:{pk}", f"deployment:{rollout.deployment_id}")
+    return fragment(
+        request, "rollout", topics, lambda: _page(request, pk), personal=offers_votes(request)
+    )
+
+
+def offers_votes(request: HttpRequest) -> bool:
+    """Whether the page may ask its reader for a decision: nobody decides on what they asked for."""
+    return principal_of(request).may("approval.vote")
+
+
+def _page(request: HttpRequest, pk: UUID) -> HttpResponse:
     principal = principal_of(request)
-    rollout = find(principal, pk)
+    rollout = find(principal, pk)  # after the versions were read, so never older than they say
     over = rollout.state in ROLLOUT.terminal
     tab = request.GET.get("tab", "")
     context = _context(principal, rollout) | {

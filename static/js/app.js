@@ -93,7 +93,7 @@
     $("#toasts").append(box);
   }
 
-  /* ---- live parts: [data-live] elements poll themselves through htmx -------------------------------- */
+  /* ---- live parts: live.js says when [data-live] elements ask through htmx ---------------------------- */
   let paused = false;
   const lastBody = new WeakMap();
   const isLive = (element) => element?.matches?.("[data-live]");
@@ -102,16 +102,13 @@
     for (const button of all("[data-pause]")) {
       button.textContent = paused ? "Updates paused. Resume" : "Pause updates";
     }
-    if (!paused) refresh();
-  }
-  function refresh() {
-    for (const element of all("[data-live]")) window.htmx?.trigger(element, "live");
+    document.dispatchEvent(new CustomEvent("portal:paused"));
   }
   function typingIn(element) {
     const active = document.activeElement;
     return element.contains(active) && active.matches("input:not([type=checkbox]), textarea, select");
   }
-  document.addEventListener("visibilitychange", () => { if (!document.hidden && !paused) refresh(); });
+  window.fleetLive = { paused: () => paused, typingIn };
   document.addEventListener("htmx:beforeRequest", (event) => {
     const element = event.detail.elt;
     if (isLive(element) && (document.hidden || paused || typingIn(element))) event.preventDefault();

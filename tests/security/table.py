@@ -97,6 +97,7 @@ PAGES: dict[str, Row] = {
     "healthz": shows(verb="public"),
     "readyz": Row("", {"GET": Cell("public", (200, 503))}),
     "metrics": shows(verb="public"),
+    "live_ticket": shows(),
     "login": Row("", {"GET": Cell("public"), "POST": Cell("public", (422,))}),
     "logout": Row("", {"POST": Cell("public", (302,), personal=True)}),
     "switch": Row("", {"POST": Cell("view", (403,))}),  # in the demo only

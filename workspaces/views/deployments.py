@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_GET
 
 from fleetportal.accounts.principal import declares
+from fleetportal.kit.fragments import fragment
 from fleetportal.kit.htmx import page
 from fleetportal.rest.auth import principal_of
 from workspaces.models import Plan
@@ -25,6 +26,10 @@ NO_PLAN = "00000000-0000-0000-0000-000000000000"
 @declares("view")
 def deployment_list(request: HttpRequest) -> HttpResponse:
     """Filters, order and page are the query string; htmx asks for the list alone."""
+    return fragment(request, "deployments", ("deployments", "rollouts"), lambda: _list(request))
+
+
+def _list(request: HttpRequest) -> HttpResponse:
     principal = principal_of(request)
     filters = {name: request.GET.get(name, "") for name in FILTERS}
     sort = request.GET.get("sort", "name")

@@ -15,10 +15,12 @@ from clusters.states import CLUSTER
 from fleetportal.accounts.principal import declares
 from fleetportal.console.selectors import fleet
 from fleetportal.console.selectors.attention import attention
+from fleetportal.kit.fragments import fragment
 from fleetportal.kit.htmx import page
 from fleetportal.rest.auth import principal_of
 
 PAGE_SIZE = 50
+TOPICS = ("fleet", "rollouts", "approvals", "deployments")
 SHOWN = 8  # of what needs attention; the rest is one click away
 
 
@@ -26,6 +28,11 @@ SHOWN = 8  # of what needs attention; the rest is one click away
 @declares("view")
 def fleet_page(request: HttpRequest) -> HttpResponse:
     """`?group=`, `?sort=`, `?view=table`, `?page=`; htmx asks for what can change."""
+    personal = principal_of(request).may("approval.vote")  # what waits for oneself is among it
+    return fragment(request, "fleet", TOPICS, lambda: _page(request), personal=personal)
+
+
+def _page(request: HttpRequest) -> HttpResponse:
     principal, now = principal_of(request), timezone.now()
     group, sort = _choice(request, "group", fleet.GROUPS), _choice(request, "sort", fleet.SORTS)
     rows = fleet.clusters_for(principal)
