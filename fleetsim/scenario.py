@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from fleetsim import actors
-from fleetsim.actors import timing, writers
+from fleetsim.actors import loads, timing, writers
 from fleetsim.actors.member import Member
 from fleetsim.actors.spec import ClusterSpec
 from fleetsim.store import ApiError, ClusterStore, Fleet
@@ -127,6 +127,8 @@ def change(fleet: Fleet, name: str, values: Spec) -> None:
     parsed = _settings(values)
     for key in values:
         setattr(member.spec, key, getattr(parsed, key))
+    if "load" in values:
+        loads.retune(member)
     if "kaito_version" in values:
         _upgrade(member, parsed)
     if {"kaito_version", "base_tag", "engine_version", "gates"} & set(values):

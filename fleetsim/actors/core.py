@@ -16,6 +16,7 @@ from fleetsim.actors import (
     endpoints,
     inferenceset,
     kubelet,
+    loads,
     naming,
     runtime,
     scheduler,
@@ -72,6 +73,7 @@ class Actors:
             self._dirty[(name, controller, namespace, obj)] = None
 
         member = Member(store, spec, self.agenda, enqueue)
+        member.joined = loads.millis(member)
         self.members[name] = member
         store.admission.append(admission.Webhook(member))
         if self._queue is not None:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from fleetsim.actors import naming
-from fleetsim.actors.member import Member, Traffic
+from fleetsim.actors import loads, naming
+from fleetsim.actors.member import Member
 from fleetsim.actors.objects import Obj, deleting, digest, labels, meta, owner_ref, pod_ready
 from fleetsim.store import ApiError
 
@@ -110,7 +110,7 @@ def _recount(m: Member, namespace: str) -> None:
     """Start and stop the background load of the namespace's model pods."""
     sent = _sent_to(m, namespace)
     for pod in m.store.list("Pod", namespace, naming.WORKSPACE):
-        _switch(m, meta(pod)["uid"], meta(pod)["uid"] in sent)
+        loads.send(m, meta(pod)["uid"], meta(pod)["uid"] in sent)
 
 
 def _sent_to(m: Member, namespace: str) -> set[str]:
@@ -126,15 +126,3 @@ def _sent_to(m: Member, namespace: str) -> set[str]:
         for endpoint in each.get("endpoints") or ()
         if endpoint["conditions"]["ready"]
     }
-
-
-def _switch(m: Member, uid: str, on: bool) -> None:
-    state = m.traffic.setdefault(uid, Traffic()) if on else m.traffic.get(uid)
-    if state is None:
-        return
-    now = m.now()
-    if on and state.since is None:
-        state.since, state.ended = now, None
-    elif not on and state.since is not None:
-        state.carried += (now - state.since).total_seconds()
-        state.since, state.ended = None, now

@@ -6,12 +6,14 @@ line of the pod's log, which KAITO then reads.
 
 from __future__ import annotations
 
-from fleetsim.actors import estimate, models, naming, pods, timing
+from fleetsim.actors import estimate, loads, models, naming, pods, timing
 from fleetsim.actors.estimate import NodeShape
+from fleetsim.actors.loads import Served
 from fleetsim.actors.member import Member, Progress
 from fleetsim.actors.models import Model
-from fleetsim.actors.objects import Obj, labels, meta, notes_of
+from fleetsim.actors.objects import Obj, key_of, labels, meta, notes_of
 from fleetsim.actors.spec import FAULT_ANNOTATION, Fault
+from fleetsim.load.meter import Meter
 
 INPUT_TOKENS, OUTPUT_TOKENS = 2048, 256
 LONGEST_BACKOFF = 300.0
@@ -121,6 +123,7 @@ def _load(m: Member, pod: Obj) -> None:
 
 
 def _crash(m: Member, pod: Obj, reason: str, code: int) -> None:
+    loads.stop(m, meta(pod)["uid"])
     progress = _enter(m, pod, "crashed", timing.CRASH_BACKOFF)
     progress.restarts += 1
     name = pod["spec"]["containers"][0]["name"]
@@ -183,4 +186,19 @@ def _result(tokens_per_minute: float, slow: bool) -> Obj:
 
 def _serve(m: Member, pod: Obj) -> None:
     progress = _enter(m, pod, "serving", 0.0)
+    if is_leader(pod):
+        loads.begin(m, _served(m, pod))
     pods.run(m, pod, ready=True, restarts=progress.restarts, last=progress.last)
+
+
+def _served(m: Member, pod: Obj) -> Served:
+    workspace = workspace_of(m, pod)
+    shape = estimate.shape(m, workspace) if workspace else None
+    model, _ = _facts(m, pod)
+    profile = loads.profile(m, pod, model, _bandwidth(shape) if shape else 300.0)
+    name = naming.served_name(workspace, estimate.config_of(m, workspace)) if workspace else ""
+    return Served(
+        meta(pod)["uid"], *key_of(pod), pod["spec"].get("nodeName", ""),
+        pod["status"].get("podIP", ""), pod["spec"]["containers"][0]["name"], dict(labels(pod)),
+        name, loads.runtime_of(m, pod, workspace), m.spec.engine, Meter(profile),
+    )  # fmt: skip

@@ -5,7 +5,7 @@ A model pod walks image, weights, load, benchmark, serving; what it does now is 
 
 from __future__ import annotations
 
-from fleetsim.actors import engine, naming, pods, timing
+from fleetsim.actors import engine, loads, naming, pods, timing
 from fleetsim.actors.member import Member, Progress
 from fleetsim.actors.objects import Obj, deleting, labels, meta
 
@@ -43,7 +43,7 @@ def forget(m: Member, pod: Obj) -> None:
     """Drop what was remembered of a pod that is gone."""
     uid = meta(pod)["uid"]
     m.progress.pop(uid, None)
-    m.traffic.pop(uid, None)
+    loads.forget(m, uid)
     m.pending.discard((meta(pod)["namespace"], meta(pod)["name"]))
 
 

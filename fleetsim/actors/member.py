@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from fleetsim.actors.agenda import Agenda
+from fleetsim.actors.loads import Loads
 from fleetsim.actors.objects import Obj, digest, key_of, meta
 from fleetsim.actors.spec import ClusterSpec
 from fleetsim.store import ApiError, ClusterStore
@@ -33,19 +34,6 @@ class Progress:
 
 
 @dataclass(slots=True)
-class Traffic:
-    """Background load of a pod: `since` while a Service sends clients, `carried` seconds before."""
-
-    since: datetime | None = None
-    carried: float = 0.0
-    ended: datetime | None = None
-    requests: int = 0  # real ones, through the proxy
-    prompt_tokens: int = 0
-    generation_tokens: int = 0
-    refused: int = 0
-
-
-@dataclass(slots=True)
 class Member:
     """One cluster as its actors see it."""
 
@@ -55,7 +43,8 @@ class Member:
     enqueue: Enqueue
     configs: dict[tuple[str, str], tuple[str, datetime]] = field(default_factory=dict)
     progress: dict[str, Progress] = field(default_factory=dict)
-    traffic: dict[str, Traffic] = field(default_factory=dict)
+    loads: Loads = field(default_factory=Loads)
+    joined: int = 0  # ms since 1970: when the actors came
     busy: set[str] = field(default_factory=set)  # uids that a timer already serves
     pending: set[tuple[str, str]] = field(default_factory=set)  # pods without a node
     addresses: int = 0

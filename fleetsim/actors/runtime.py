@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import orjson
 
-from fleetsim.actors import engine, estimate, exposition, models, naming
-from fleetsim.actors.member import Member, Progress, Traffic
+from fleetsim.actors import engine, estimate, loads, models, naming
+from fleetsim.actors.member import Member, Progress
 from fleetsim.actors.objects import Obj, digest, meta
 from fleetsim.actors.workload import PORT
+from fleetsim.runtimes import catalog, family, vllm
 from fleetsim.store import ApiError, Response
 
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -55,7 +57,7 @@ def _before(m: Member, progress: Progress, path: str) -> Response:
     elapsed = (m.now() - progress.since).total_seconds()
     left = max(0.0, progress.seconds - elapsed) if progress.stage == "weights" else 0.0
     speed = 0.4 * 2**30 * m.store.fleet.speed if left else 0.0
-    return Response(200, exposition.download(speed, left).encode(), _TEXT)
+    return Response(200, vllm.download(speed, left).encode(), _TEXT)
 
 
 def _json(value: Any, status: int = 200) -> Response:
@@ -104,10 +106,13 @@ def _health(m: Member, pod: Obj, body: bytes) -> Response:
 
 
 def _metrics(m: Member, pod: Obj, body: bytes) -> Response:
-    traffic = m.traffic.get(meta(pod)["uid"], Traffic())
-    rate = 0.5 + m.rng(f"load/{meta(pod)['name']}").random()
-    text = exposition.vllm(served(m, pod), exposition.load(traffic, rate, m.now()))
-    return Response(200, text.encode(), _TEXT)
+    who = m.loads.engines.get(meta(pod)["uid"])
+    if who is None:
+        return Response(200, b"", _TEXT)
+    sheet = who.sheet(np.array([loads.millis(m)]))
+    return Response(
+        200, family.text(catalog.families(who.runtime, who.version), sheet).encode(), _TEXT
+    )
 
 
 def _chat(m: Member, pod: Obj, body: bytes) -> Response:
@@ -147,16 +152,12 @@ def _complete(m: Member, pod: Obj, request: Obj) -> Response:
     limit = request.get("max_tokens") or len(words)
     cut = len(words) > limit
     text = " ".join(words[:limit])
-    traffic = m.traffic.setdefault(meta(pod)["uid"], Traffic())
-    traffic.requests += 1
     usage = {
         "prompt_tokens": max(1, len(prompt.split())),
         "completion_tokens": min(limit, len(words)),
     }
-    traffic.prompt_tokens += usage["prompt_tokens"]
-    traffic.generation_tokens += usage["completion_tokens"]
+    number = _counted(m, pod, usage)
     usage["total_tokens"] = usage["prompt_tokens"] + usage["completion_tokens"]
-    number = digest(f"{meta(pod)['uid']}/{traffic.requests}", 32)
     reason = "length" if cut else "stop"
     base = {
         "id": f"chatcmpl-{number}",
@@ -168,6 +169,16 @@ def _complete(m: Member, pod: Obj, request: Obj) -> Response:
     message = {"role": "assistant", "content": text, "tool_calls": []}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": reason}
     return _json({**base, "object": "chat.completion", "choices": [choice], "usage": usage})
+
+
+def _counted(m: Member, pod: Obj, usage: dict[str, int]) -> str:
+    """Count the request; returns a number for its id."""
+    uid, number = meta(pod)["uid"], 0
+    who = m.loads.engines.get(uid)
+    if who is not None and who.meter.current is not None:
+        now = loads.millis(m)
+        number = who.meter.count(now, usage["prompt_tokens"], usage["completion_tokens"])
+    return digest(f"{uid}/{number}", 32)
 
 
 def _reply(m: Member, pod: Obj, request: Obj, prompt: str) -> str:

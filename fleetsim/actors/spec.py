@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from fleetsim.actors.loads import LoadRule
+
 BYO = "byo"
 AZURE = "azure-gpu-provisioner"
 KARPENTER = "karpenter"
@@ -51,6 +53,9 @@ class ClusterSpec:
     cache_lag: float = 0.2  # real seconds until the webhook's cache sees a new ConfigMap
     webhook_down: bool = False
     inference_set_served: bool = True
+    exporters: bool = False  # DCGM and HAMi exporters on GPU nodes, and a Prometheus
+    past: float = 0.0  # real seconds in which new engines count as a week old (the story's)
+    load: list[LoadRule] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
@@ -62,6 +67,11 @@ class ClusterSpec:
     def version(self) -> tuple[int, ...]:
         """The KAITO version as numbers."""
         return tuple(int(part) for part in self.kaito_version.split("-")[0].split("."))
+
+    @property
+    def engine(self) -> tuple[int, ...]:
+        """vLLM's version as numbers."""
+        return tuple(int(part) for part in self.engine_version.split("-")[0].split("."))
 
     @property
     def byo(self) -> bool:
@@ -90,6 +100,9 @@ class ClusterSpec:
         values = dict(data)
         values["faults"] = [
             f if isinstance(f, Fault) else Fault(**f) for f in data.get("faults", ())
+        ]
+        values["load"] = [
+            r if isinstance(r, LoadRule) else LoadRule(**r) for r in data.get("load", ())
         ]
         values["zones"] = tuple(data.get("zones", ("a", "b", "c")))
         return cls(**values)

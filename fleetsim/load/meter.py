@@ -1,0 +1,162 @@
+"""The record of one engine: when it lived, when clients reached it, and what it did by any moment.
+
+Appended to and never changed, so that an answer about a moment is the same whenever it is asked.
+A life is one run of the process: its counters begin at nothing.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fleetsim.load import demand
+from fleetsim.load.demand import LEVELS, PLAIN, Knob, Profile
+from fleetsim.load.noise import Floats, Ints
+
+KEEP_MS = 15_000  # clients that keep their connection stay so long
+
+
+@dataclass(slots=True)
+class Span:
+    """Clients came from `start` to `end` (ms since 1970; None: still)."""
+
+    start: int
+    end: int | None
+    knob: Knob = PLAIN
+
+
+@dataclass(slots=True)
+class Life:
+    """One run of the process. `asked` are real requests: (ms, requests, prompt tokens, output
+    tokens), each row the sum so far.
+    """
+
+    start: int
+    end: int | None = None
+    spans: list[Span] = field(default_factory=list)
+    asked: list[tuple[int, int, int, int]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Work:
+    """What an engine has done in its life, and does, at T moments.
+
+    `done`: thousandths of requests by level (T x LEVELS) for each knob that was turned.
+    """
+
+    moments: Ints  # ms since 1970
+    alive: NDArray[np.bool_]
+    since: Ints  # ms since 1970: when the life began
+    done: dict[Knob, Ints]
+    requests: Ints  # real ones, T
+    prompt: Ints  # tokens of real ones
+    output: Ints
+    rate: Floats  # requests per second now
+    level: Ints
+    latency: Floats  # factor now
+
+
+@dataclass(slots=True)
+class Meter:
+    """One engine and its lives."""
+
+    profile: Profile
+    lives: list[Life] = field(default_factory=list)
+
+    def begin(self, now: int, past: int | None = None) -> None:
+        """The process starts to serve; `past`: and it had served since then in an earlier life."""
+        self.stop(now)
+        if past is not None and past < now and not self.lives:
+            self.lives.append(Life(past, now, [Span(past, now)]))
+        self.lives.append(Life(now))
+
+    def stop(self, now: int) -> None:
+        """The process is gone."""
+        if self.lives and self.lives[-1].end is None:
+            self.send(False, now)
+            self.lives[-1].end = now
+
+    def send(self, on: bool, now: int, knob: Knob = PLAIN) -> None:
+        """Clients are sent here, or no longer; another knob starts another span."""
+        life = self.current
+        if life is None:
+            return
+        last = life.spans[-1] if life.spans and life.spans[-1].end is None else None
+        if last is not None and (not on or last.knob != knob):
+            last.end = now
+        if on and (last is None or last.end is not None):
+            life.spans.append(Span(now, None, knob))
+
+    @property
+    def current(self) -> Life | None:
+        """The life that goes on."""
+        return self.lives[-1] if self.lives and self.lives[-1].end is None else None
+
+    def count(self, now: int, prompt: int, output: int) -> int:
+        """One real request was answered; returns how many so far in this life."""
+        life = self.current
+        if life is None:
+            return 0
+        _, requests, before, made = life.asked[-1] if life.asked else (0, 0, 0, 0)
+        life.asked.append((now, requests + 1, before + prompt, made + output))
+        return requests + 1
+
+    def resets(self) -> list[int]:
+        """When counters began again, oldest first."""
+        return [life.start for life in self.lives[1:]]
+
+    def work(self, moments: Ints) -> Work:
+        """The state at these moments (ms since 1970); outside of every life not alive."""
+        found = _nothing(moments)
+        last = int(moments.max(initial=0)) + 1
+        for life in self.lives:
+            rows = (moments >= life.start) & (moments < (life.end or last))
+            if rows.any():
+                self._fill(found, life, rows)
+        return found
+
+    def _fill(self, found: Work, life: Life, rows: NDArray[np.bool_]) -> None:
+        moments = found.moments[rows]
+        found.alive |= rows
+        found.since[rows] = life.start
+        for span in life.spans:
+            until = moments if span.end is None else np.minimum(moments, span.end)
+            done = found.done.setdefault(span.knob, _table(len(rows)))
+            done[rows] += demand.done(self.profile, span.knob, span.start, until)
+            _now(self.profile, span, found, rows)
+        if life.asked:
+            times = [row[0] for row in life.asked]
+            at = [bisect_right(times, int(moment)) for moment in moments]
+            sums = np.array([(0, 0, 0), *(row[1:] for row in life.asked)], dtype=np.int64)[at]
+            found.requests[rows], found.prompt[rows], found.output[rows] = sums.T
+
+
+def _table(size: int) -> Ints:
+    return np.zeros((size, LEVELS), dtype=np.int64)
+
+
+def _nothing(moments: Ints) -> Work:
+    size = len(moments)
+    since, requests, prompt, output, level = (np.zeros(size, dtype=np.int64) for _ in range(5))
+    alive, rate = np.zeros(size, dtype=np.bool_), np.zeros(size)
+    done = {PLAIN: _table(size)}
+    return Work(moments, alive, since, done, requests, prompt, output, rate, level, np.ones(size))
+
+
+def _now(profile: Profile, span: Span, found: Work, lived: NDArray[np.bool_]) -> None:
+    """Write what goes on in a span; after its end clients fade away."""
+    rows = lived & (found.moments >= span.start)
+    if span.end is not None:
+        rows &= found.moments < span.end + KEEP_MS
+    if not rows.any():
+        return
+    moments = found.moments[rows]
+    fade = np.ones(len(moments))
+    if span.end is not None:
+        fade = np.clip(1 - (moments - span.end) / KEEP_MS, 0.0, 1.0)
+    rate, level = demand.state(profile, span.knob, moments)
+    found.rate[rows], found.level[rows] = rate * fade, level
+    found.latency[rows] = span.knob.latency
