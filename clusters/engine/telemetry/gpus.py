@@ -15,7 +15,7 @@ import msgspec
 from clusters.engine.telemetry.exposition import Labels, Page, read
 from clusters.engine.telemetry.types import GpuSample
 
-IDLE_BELOW = 1.0  # % of utilisation
+IDLE_BELOW = 5.0  # % of utilisation
 _MIB = 2.0**20
 _SANE = {  # above: the exporter's mark for "not supported"
     "util": 100.5,

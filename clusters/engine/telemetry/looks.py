@@ -1,0 +1,246 @@
+"""One look at a cluster beside the one before: ticks, gauges now, cards now. Pure.
+
+Counters are compared with what was stored with the last ticks, so that a look that was never
+stored is made good by the next one, and none counts twice.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from clusters.engine.telemetry.differences import PodSpan, base, merge, merge_histograms, tick
+from clusters.engine.telemetry.gpus import continued
+from clusters.engine.telemetry.types import (
+    GpuSample,
+    PodCount,
+    RuntimeReading,
+    Scrape,
+    ServingNow,
+    Target,
+    Tick,
+)
+
+GAP = 600.0  # seconds; after a longer silence nothing is said of the time between
+MOST = 2**62  # of a counter: a greater one is nonsense, and no database stores it
+NOT_ALLOWED = "Metrics may not be read"  # how a problem begins that hides a pod's past from us
+NONSENSE = "Its counters are too great to be true."
+
+
+class Known(NamedTuple):
+    """What was stored with the look before. `at`: unix seconds; None: there was none."""
+
+    at: float | None = None
+    readings: Mapping[str, RuntimeReading] = {}
+    gpus: tuple[GpuSample, ...] = ()
+    serving: tuple[ServingNow, ...] = ()
+
+
+class Look(NamedTuple):
+    """What is stored now. `ticks`: by subject; `gpus` None: no exporter was asked."""
+
+    ticks: Mapping[str, Tick]
+    readings: Mapping[str, RuntimeReading]
+    serving: tuple[ServingNow, ...]
+    gpus: tuple[GpuSample, ...] | None
+
+
+def look(known: Known, scrape: Scrape) -> Look:
+    """`scrape` must have an answer: a scrape with a `problem` says nothing about time passed."""
+    readings = {uid: r for uid, r in scrape.readings.items() if _sane(r)}
+    serving = [target for target in scrape.targets if target.kind == "serving"]
+    now = tuple(_now(target, readings, scrape) for target in serving)
+    seconds = scrape.at - known.at if known.at is not None else 0.0
+    kept = {t.uid: known.readings[t.uid] for t in serving if t.uid in known.readings}
+    bases = {uid: base(kept.get(uid), reading) for uid, reading in readings.items()}
+    if not 0 < seconds <= GAP:
+        return Look({}, bases, now, _cards(known, scrape, now))
+    ticks = {
+        subject: _tick(targets, known, readings, seconds, scrape.road)
+        for subject, targets in _by_subject(serving).items()
+    }
+    return Look(ticks, {**kept, **bases}, now, _cards(known, scrape, now))
+
+
+def _tick(
+    targets: Sequence[Target],
+    known: Known,
+    readings: Mapping[str, RuntimeReading],
+    seconds: float,
+    road: str,
+) -> Tick:
+    hidden = {pod.uid for pod in known.serving if pod.problem.startswith(NOT_ALLOWED)}
+    spans = [
+        PodSpan(
+            target.pod,
+            target.uid,
+            known.readings.get(target.uid),
+            readings[target.uid],
+            first_counts=target.uid not in hidden,
+        )
+        for target in targets
+        if target.uid in readings
+    ]
+    return tick(spans, seconds=seconds, pods_expected=len(targets), road=road)
+
+
+def _by_subject(targets: Sequence[Target]) -> Mapping[str, list[Target]]:
+    found: dict[str, list[Target]] = defaultdict(list)
+    for target in targets:
+        found[target.subject].append(target)
+    return found
+
+
+def _sane(reading: RuntimeReading) -> bool:
+    return (
+        all(value <= MOST for value in reading.counters.values())
+        and all(count <= MOST for _, count in reading.means.values())
+        and all(sum(held.counts) <= MOST for held in reading.histograms.values())
+    )
+
+
+def _now(target: Target, readings: Mapping[str, RuntimeReading], scrape: Scrape) -> ServingNow:
+    reading = readings.get(target.uid)
+    problem = scrape.problems.get(target.uid, "")
+    if reading is None and target.uid in scrape.readings:
+        problem = NONSENSE
+    return ServingNow(
+        subject=target.subject,
+        namespace=target.namespace,
+        pod=target.pod,
+        uid=target.uid,
+        runtime=reading.runtime if reading else "",
+        model=reading.model if reading else "",
+        gauges=reading.gauges if reading else {},
+        exported=reading.exported if reading else (),
+        problem=problem,
+    )
+
+
+# --- cards --------------------------------------------------------------------------------------
+
+Key = tuple[str, int, str]
+
+
+def _key(gpu: GpuSample) -> Key:
+    return gpu.node, gpu.index, gpu.uuid
+
+
+def _cards(
+    known: Known, scrape: Scrape, serving: Sequence[ServingNow]
+) -> tuple[GpuSample, ...] | None:
+    """Cards with their idle clocks. One whose pods serve requests is busy, however low its use."""
+    if scrape.gpus is None:
+        return None
+    silent = {
+        target.node
+        for target in scrape.targets
+        if target.kind != "serving" and target.uid in scrape.problems
+    }
+    found = {_key(gpu) for gpu in scrape.gpus}
+    lost = [gpu for gpu in known.gpus if gpu.node in silent and _key(gpu) not in found]
+    unknown = {_key(gpu) for gpu in lost if gpu.util is None}  # for the second time
+    working = {f"{p.namespace}/{p.pod}" for p in serving if p.gauges.get("running", 0.0) > 0}
+    cards = continued(known.gpus, (*scrape.gpus, *map(_blank, lost)), scrape.at)
+    return tuple(
+        msgspec.structs.replace(gpu, idle_since=None)
+        if gpu.idle_since is not None and (_key(gpu) in unknown or not working.isdisjoint(gpu.pods))
+        else gpu
+        for gpu in cards
+    )
+
+
+def _blank(gpu: GpuSample) -> GpuSample:
+    """The card of an exporter that did not answer: it is there, and nothing is known of it."""
+    return GpuSample(gpu.node, gpu.index, gpu.uuid, gpu.vendor, gpu.model, mig=gpu.mig)
+
+
+class Minute(msgspec.Struct, frozen=True, array_like=True):
+    """Sums of utilisation since the minute began, in the order of the cards stored beside it.
+
+    `number`: unix minutes. `sums`: 32-bit floats; `counts`: bytes.
+    """
+
+    number: int
+    sums: bytes = b""
+    counts: bytes = b""
+
+
+def gathered(
+    minute: Minute | None, before: Sequence[GpuSample], now: Sequence[GpuSample], at: float
+) -> Minute:
+    """The minute with one more look. `before`: the cards that `minute` counts."""
+    number = int(at // 60)
+    held = _sums(minute, before) if minute is not None and minute.number == number else {}
+    sums, counts = array("f"), bytearray()
+    for gpu in now:
+        total, count = held.get(_key(gpu), (0.0, 0))
+        more = gpu.util is not None and count < 255
+        sums.append(total + (gpu.util or 0.0) if more else total)
+        counts.append(count + more)
+    return Minute(number, sums.tobytes(), bytes(counts))
+
+
+def means(minute: Minute, cards: Sequence[GpuSample]) -> tuple[GpuSample, ...]:
+    """The cards with the minute's mean utilisation; None where there was none."""
+    held = _sums(minute, cards)
+    return tuple(_with_mean(gpu, *held.get(_key(gpu), (0.0, 0))) for gpu in cards)
+
+
+def _with_mean(gpu: GpuSample, total: float, count: int) -> GpuSample:
+    return msgspec.structs.replace(gpu, util=total / count if count else None)
+
+
+def _sums(minute: Minute, cards: Sequence[GpuSample]) -> dict[Key, tuple[float, int]]:
+    """Nothing when the cards are not those that were counted."""
+    sums = array("f")
+    if len(minute.sums) != sums.itemsize * len(cards) or len(minute.counts) != len(cards):
+        return {}
+    sums.frombytes(minute.sums)
+    columns = zip(cards, sums, minute.counts, strict=True)
+    return {_key(gpu): (total, count) for gpu, total, count in columns}
+
+
+def measured(cards: Sequence[GpuSample]) -> tuple[int, float]:
+    """Physical cards with a known utilisation, and their sum where 100 % is 1.
+
+    Instances of one card count as one: the mean of those that are known.
+    """
+    found: dict[tuple[str, int, str], list[float]] = defaultdict(list)
+    for gpu in cards:
+        if gpu.util is not None:
+            found[gpu.node, gpu.index, gpu.uuid.partition("/")[0]].append(gpu.util)
+    return len(found), sum(sum(held) / len(held) for held in found.values()) / 100.0
+
+
+# --- ticks of the same span ---------------------------------------------------------------------
+
+
+def added(held: Tick, more: Tick) -> Tick:
+    """Two looks that fell into one tick (a restart in between): counts and pods add up."""
+    pods = {pod.uid: pod for pod in held.pods}
+    for pod in more.pods:
+        before = pods.get(pod.uid)
+        pods[pod.uid] = pod if before is None else _pod(before, pod)
+    return msgspec.structs.replace(merge([held, more]), pods=tuple(pods.values()))
+
+
+def _pod(held: PodCount, more: PodCount) -> PodCount:
+    counters = {
+        name: held.counters.get(name, 0) + more.counters.get(name, 0)
+        for name in {**held.counters, **more.counters}
+    }
+    histograms = dict(held.histograms)
+    for name, part in more.histograms.items():
+        known = histograms.get(name)
+        histograms[name] = part if known is None else merge_histograms(known, part)
+    return PodCount(held.pod, held.uid, counters, histograms, held.reset or more.reset)
+
+
+def vanished(before: Sequence[ServingNow], now: Sequence[ServingNow]) -> Collection[str]:
+    """Subjects that were looked at the last time and are not there any more."""
+    return {pod.subject for pod in before} - {pod.subject for pod in now}
