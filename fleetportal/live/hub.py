@@ -12,6 +12,7 @@ import json
 import logging
 import random
 from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
@@ -76,10 +77,15 @@ class Client:
         return "".join(parts).encode()
 
 
+Check = Callable[[Mapping[Client, Ticket]], set[Client]]
+
+
 class Hub:
     """Starts with its first client and lives in that event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, check: Check = revoked, look_again: float = LOOK_AGAIN) -> None:
+        """`check`: which tickets have lost their access; asked every `look_again` seconds."""
+        self._check, self._look_again = check, look_again
         self.clients: set[Client] = set()
         self.by_topic: dict[str, set[Client]] = defaultdict(set)
         self.people: Counter[int] = Counter()
@@ -215,12 +221,12 @@ class Hub:
         """Send away who may listen no longer, and everybody when nobody can tell."""
         loop = asyncio.get_running_loop()
         while not self.closing:
-            await asyncio.sleep(LOOK_AGAIN)
+            await asyncio.sleep(self._look_again)
             asked = {client: client.ticket for client in self.clients}
             if not asked:
                 continue
             try:
-                lost = await loop.run_in_executor(self._thread, revoked, asked)
+                lost = await loop.run_in_executor(self._thread, self._check, asked)
             except Exception:  # without an answer nobody is known to be let in
                 log.exception("live.access")
                 lost = set(asked)

@@ -80,7 +80,7 @@ def _metric(name: str, text: str, rows: Iterable[Row], kind: str = "gauge") -> I
     yield f"# TYPE {name} {kind}"
     for labels, value in rows:
         inside = ",".join(f'{key}="{word}"' for key, word in labels.items())
-        yield f"{name}{{{inside}}} {value:g}"
+        yield f"{name}{{{inside}}} {value:g}" if inside else f"{name} {value:g}"
 
 
 def _models_with(field: str) -> Iterator[type[Model]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from pytest_django import Settings
@@ -21,7 +20,7 @@ def redis_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
 
 
 @pytest.fixture
-def redis(redis_process: Redis, settings: LazySettings) -> Redis:
+def redis(redis_process: Redis, settings: Settings) -> Redis:
     """The portal uses this Redis; nothing of an earlier test is in it."""
     settings.CELERY_BROKER_URL = redis_process.url
     news.connection(redis_process.url).flushall()
@@ -31,7 +30,7 @@ def redis(redis_process: Redis, settings: LazySettings) -> Redis:
 
 
 @pytest.fixture
-def no_redis(settings: LazySettings) -> Iterator[None]:
+def no_redis(settings: Settings) -> Iterator[None]:
     """An address where nobody answers."""
     settings.CELERY_BROKER_URL = "redis://127.0.0.1:1/0"
     news._Line.quiet_until = 0.0

@@ -29,7 +29,8 @@ def heard(line: Any) -> list[str]:
 
 @pytest.fixture
 def line(redis: Redis) -> Any:
-    subscribed = news.connection(redis.url).pubsub()
+    connection: Any = news.connection(redis.url)
+    subscribed = connection.pubsub()
     subscribed.subscribe(news.channel())
     assert subscribed.get_message(timeout=2)
     return subscribed
