@@ -41,11 +41,11 @@ def price_book(at: datetime | None = None) -> PriceBook:
 
 
 def price_steps(
-    provider: str, region: str, instance_type: str, capacity_type: str
+    version: Version, provider: str, region: str, instance_type: str, capacity_type: str
 ) -> tuple[Step, ...]:
-    """How the price of one kind of node went; one query."""
+    """How the price of one kind of node went, up to a version of the book (see `newest`)."""
     asked = (provider, region, instance_type, capacity_type)
-    return prices.steps(shipped_book(), given(newest()), *asked)
+    return prices.steps(shipped_book(), given(version), *asked)
 
 
 def pool_priced(cluster: Cluster, pool: PoolFacts, book: PriceBook) -> PoolFacts:

@@ -10,13 +10,20 @@ class WorkspacesConfig(AppConfig):
     def ready(self) -> None:
         from clusters.models import Cluster
         from clusters.services import observation as clusters_observation
-        from clusters.services import registration
+        from clusters.services import prices, registration
         from clusters.services.checks import answers_checks
         from fleetportal.kit.doorbell import ring
         from fleetportal.live.audience import by_rows, hears
         from fleetportal.pulse import ticker
         from workspaces.models import Deployment, Plan, Workspace
-        from workspaces.services import answers, observation, plans, removal, startup
+        from workspaces.services import (
+            answers,
+            observation,
+            plans,
+            pricing,
+            removal,
+            startup,
+        )
 
         ticker.register(
             plans.TASK,
@@ -39,6 +46,7 @@ class WorkspacesConfig(AppConfig):
             observation.workspaces_observe,
         )
         clusters_observation.changed.append(lambda pk: ring(observation.TASK, pk))
+        prices.repriced.append(pricing.workspaces_reprice)
         registration.in_use.append(removal.why_in_use)
         answers_checks(answers.DRY_RUN, answers.dry_run_answer)
         answers_checks(answers.PROMPT, answers.prompt_answer)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from workspaces.views import catalog, deployment, deployments, model, plans, secrets
+from workspaces.views import catalog, cost, deployment, deployments, model, plans, secrets
 
 urlpatterns = [
     path("catalog/", catalog.catalog_list, name="catalog"),
@@ -14,6 +14,7 @@ urlpatterns = [
     path("plans/<uuid:pk>/dry-run/", plans.plan_dry_run, name="plan_dry_run"),
     path("deployments/", deployments.deployment_list, name="deployments"),
     path("deployments/<uuid:pk>/", deployment.deployment_page, name="deployment"),
+    path("deployments/<uuid:pk>/cost/", cost.deployment_cost, name="deployment_cost"),
     path("deployments/<uuid:pk>/prompt/", deployment.deployment_prompt, name="deployment_prompt"),
     path("teams/<slug:slug>/secret/", secrets.team_secret, name="team_secret"),
 ]

@@ -49,6 +49,20 @@ def money(value: float | None, unit: str = "/h") -> str:
     return f"{sign}${abs(value):,.2f}{unit}"
 
 
+def money_sum(value: float | None, unknown: int, unit: str = "/h") -> str:
+    """A sum and how many of its parts nobody knows: "$12.40/h + 1 unknown"."""
+    if value is None:
+        return UNKNOWN
+    return money(value, unit) + (f" + {num(unknown)} unknown" if unknown else "")
+
+
+def dollars(value: float | None) -> str:
+    """An amount: "$41.20"; "$1,240" from a thousand on."""
+    if value is None:
+        return UNKNOWN
+    return f"${value:,.0f}" if abs(value) >= 1000 else money(value, "")
+
+
 def percent(value: float | None, digits: int = 0) -> str:
     """A ratio as percent: 0.183 -> "18 %"."""
     return UNKNOWN if value is None else f"{value * 100:.{digits}f} %"

@@ -138,6 +138,7 @@ PAGES: dict[str, Row] = {
     "plan_dry_run": Row("plan", {"POST": asked("plan.create")}),
     "deployments": shows(),
     "deployment": Row("deployment", {"GET": Cell("view", htmx=WAITS)}),
+    "deployment_cost": shows("deployment"),
     "deployment_prompt": Row("deployment", {"POST": asked("deployment.prompt", prompt="Hello?")}),
     "deployment_delete": shows(
         "deployment", "deployment.delete", POST=Cell("deployment.delete", (422,))
@@ -189,6 +190,7 @@ API: dict[str, Row] = {
     "api-strategy-detail": shows("strategy"),
     "api-deployment-list": shows(POST=Cell("deployment.create", (201,), kind="plan", foreign=422)),
     "api-deployment-detail": shows("deployment", DELETE=Cell("deployment.delete", (422,))),
+    "api-deployment-cost": shows("deployment"),
     "api-deployment-history": shows("deployment"),
     "api-deployment-workspaces": shows("deployment"),
     "api-deployment-prompt": Row(

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from django.db.models import QuerySet
 from django.urls import reverse
+from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
@@ -24,6 +25,7 @@ from fleetportal.rest.filters import Filter, refuse_unknown
 from workspaces.api.checks import CheckRow
 from workspaces.models import Deployment, Workspace
 from workspaces.selectors import deployments as listing
+from workspaces.selectors.cost import cost_of
 from workspaces.selectors.deployment import address_of
 from workspaces.selectors.deployments import DeploymentRow
 from workspaces.services.questions import prompt_send
@@ -78,6 +80,28 @@ class WorkspaceAnswer(serializers.ModelSerializer[Workspace]):
 
     def get_address(self, workspace: Workspace) -> str:
         return address_of(workspace)
+
+
+class Summed(serializers.Serializer[Any]):
+    """`usd` is the sum of the `known` parts, null when none is; `unknown` parts are in no sum."""
+
+    usd = serializers.FloatField(source="value", allow_null=True)
+    known = serializers.IntegerField()
+    unknown = serializers.IntegerField()
+
+
+class CostAnswer(serializers.Serializer[Any]):
+    """Money in $; parts are workspaces."""
+
+    per_hour = Summed(source="now", help_text="Of everything that holds nodes now.")
+    to_date = Summed()
+    since = serializers.DateTimeField(allow_null=True)
+    unpriced_node_hours = serializers.FloatField(source="unpriced_hours")
+    idle_gpus = serializers.IntegerField(allow_null=True)
+    idle_per_hour = Summed(source="idle")
+    idle_to_date = Summed(source="idle_usd")
+    per_million_tokens_at_peak = serializers.FloatField(source="at_peak", allow_null=True)
+    per_million_tokens_observed = serializers.FloatField(source="observed", allow_null=True)
 
 
 class NewPrompt(serializers.Serializer[Any]):
@@ -148,6 +172,13 @@ class DeploymentViewSet(ReadEndpoint):
         scope = f"deployment:{self.get_object().pk}"
         page = self.paginate_queryset(events_for(self.principal).filter(scope=scope))
         return self.get_paginated_response(EventRow(page, many=True).data)
+
+    @extend_schema(responses=CostAnswer)
+    @action(detail=True, methods=["get"], filter_backends=())
+    def cost(self, request: Request, pk: str) -> Response:
+        """What it costs now, cost so far, and costs for a million tokens."""
+        refuse_unknown(request, [])
+        return Response(CostAnswer(cost_of(self.get_object(), timezone.now())).data)
 
     @extend_schema(request=NewPrompt, responses={201: PromptAnswer, 202: PromptAnswer})
     @action(detail=True, methods=["post"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import fsum
 from uuid import UUID
 
 from django.db.models import (
@@ -22,6 +21,7 @@ from django.db.models import (
 )
 
 from fleetportal.accounts.principal import Principal
+from workspaces.engine.cost import HELD, Total, total
 from workspaces.engine.fare import SILENT, Fare, Going, Look, fare
 from workspaces.models import Deployment, Revision, Workspace
 from workspaces.querysets import DeploymentQuerySet
@@ -38,7 +38,7 @@ LIVING = (  # what a line says of a workspace and its cluster; the rest of both 
 
 @dataclass(frozen=True, slots=True)
 class DeploymentRow:
-    """One line of the list. `price_per_hour` None: unknown for at least one workspace."""
+    """One line of the list. `price`: $/h of everything that holds nodes, what is unknown apart."""
 
     deployment: Deployment
     model_name: str
@@ -46,9 +46,14 @@ class DeploymentRow:
     number: int | None
     fare: Fare
     motion: Motion | None
-    price_per_hour: float | None
+    price: Total
     replicas: int
     ready_replicas: int | None
+
+    @property
+    def price_per_hour(self) -> float | None:
+        """None: unknown for at least one workspace."""
+        return None if self.price.unknown else self.price.usd
 
 
 def deployments_for(principal: Principal) -> DeploymentQuerySet:
@@ -124,7 +129,7 @@ def row_of(deployment: Deployment, moving: Mapping[UUID, Motion]) -> DeploymentR
     living: list[Workspace] = deployment.living  # type: ignore[attr-defined]
     motion = moving.get(deployment.pk)
     counted = [one for one in living if one.state not in ("retiring", "planned")]
-    prices = [one.price_per_hour for one in counted if one.price_per_hour is not None]
+    price = total(one.price_per_hour for one in living if one.state in HELD)
     ready = [one.ready_replicas for one in counted if one.ready_replicas is not None]
     return DeploymentRow(
         deployment=deployment,
@@ -133,7 +138,7 @@ def row_of(deployment: Deployment, moving: Mapping[UUID, Motion]) -> DeploymentR
         number=deployment.number,  # type: ignore[attr-defined]
         fare=fare_of(deployment, living, motion),
         motion=motion,
-        price_per_hour=fsum(prices) if len(prices) == len(counted) else None,
+        price=price,
         replicas=sum(one.replicas for one in counted),
         ready_replicas=sum(ready) if len(ready) == len(counted) else None,
     )

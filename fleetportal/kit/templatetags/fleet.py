@@ -28,6 +28,7 @@ register.filter("gib", words.gib)
 register.filter("gib_of_bytes", words.gib_of_bytes)
 register.filter("gpus", words.gpus)
 register.filter("money", words.money)
+register.filter("dollars", words.dollars)
 register.filter("pct", words.percent)
 register.filter("duration", words.duration)
 register.filter("exact", words.exact)
@@ -35,6 +36,18 @@ register.filter("short_digest", words.short_digest)
 
 TERM_COLOURS = 9
 CHIP_TONES = frozenset({*TONES, "accent"})
+
+
+class Sum(Protocol):
+    """A sum with unknown parts, as workspaces.engine.cost.Total has it."""
+
+    value: float | None
+    unknown: int
+
+
+@register.filter
+def money_sum(found: Sum, unit: str = "/h") -> str:
+    return words.money_sum(found.value, found.unknown, unit)
 
 
 @register.filter

@@ -1,0 +1,185 @@
+"""What a deployment costs: now, to date, for idle cards, and for a million tokens.
+
+Everything is computed from rows when it is asked for: the journal says when nodes were held, the
+price book what they cost then. Parts that nobody knows are counted beside each sum.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import msgspec
+
+from clusters.engine.idle import IdleGroup
+from clusters.engine.prices import CAPACITY_TYPES, ON_DEMAND
+from clusters.models import HeatRow, ServingTick
+from clusters.pricing import Version, newest, price_steps
+from clusters.selectors.idle import idle_count, idle_lines, readable
+from fleetportal.journal.models import Event
+from workspaces.engine.cost import HELD, Rate, Span, Total, held, per_million, spent, total
+from workspaces.models import Deployment, Workspace
+
+DAY = timedelta(hours=24)
+TOKENS = ("prompt_tokens", "generation_tokens")
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Money in $. `now`: $/h of what holds nodes; `to_date` since `since`, of which
+    `unpriced_hours` node-hours are left out. `idle`: $/h of `idle_gpus` cards that have idled for
+    half an hour, `idle_usd` what they cost since. Per million tokens, prompt and generated ones:
+    `at_peak` by KAITO's benchmark, `observed` over the last 24 h. None: unknown."""
+
+    now: Total
+    to_date: Total
+    since: datetime | None
+    unpriced_hours: float
+    idle: Total
+    idle_usd: Total
+    idle_gpus: int
+    idle_known: bool
+    at_peak: float | None
+    observed: float | None
+
+
+def cost_of(deployment: Deployment, now: datetime) -> Cost:
+    """Constant queries, whatever the number of workspaces."""
+    rows = _workspaces(deployment)
+    living = [row for row in rows if row.state in HELD]
+    spans = _spans(deployment, rows)
+    sums = _to_date(rows, spans, now)
+    idle = _idle(living, now)
+    return Cost(
+        now=total(row.price_per_hour for row in living),
+        to_date=sums[0],
+        since=_first(spans.values()),
+        unpriced_hours=sums[1],
+        idle=idle[0],
+        idle_usd=idle[1],
+        idle_gpus=idle[2],
+        idle_known=idle[3],
+        at_peak=_at_peak(living),
+        observed=_observed(living, now),
+    )
+
+
+def _workspaces(deployment: Deployment) -> list[Workspace]:
+    rows = Workspace.objects.filter(deployment=deployment).select_related("cluster", "pool")
+    heavy = ("manifests", "conditions", "cluster__credential_sealed", "cluster__ca_pem")
+    return list(rows.defer(*heavy).order_by("created_at"))
+
+
+def _spans(deployment: Deployment, rows: Iterable[Workspace]) -> dict[UUID, Span]:
+    """When each workspace held its nodes, as the journal tells it (one query)."""
+    moves: dict[str, list[tuple[float, str]]] = defaultdict(list)
+    told = Event.objects.filter(scope=deployment.journal_scope, object_type="workspace")
+    for pk, at, after in told.order_by("id").values_list("object_id", "at", "after"):
+        if "state" in after:
+            moves[pk].append((at.timestamp(), after["state"]))
+    spans = {row.pk: held(moves[str(row.pk)]) for row in rows}
+    return {pk: span for pk, span in spans.items() if span is not None}
+
+
+def _to_date(
+    rows: Sequence[Workspace], spans: Mapping[UUID, Span], now: datetime
+) -> tuple[Total, float]:
+    """$ of every workspace that ever held nodes, and the node-hours of unknown price."""
+    version, sums, dark = newest(), Total(), 0.0
+    for row in rows:
+        if row.pk not in spans:
+            sums += Total(unknown=int(row.state in HELD))
+            continue
+        nodes = row.replicas * row.nodes_per_replica
+        usd, hours = spent(spans[row.pk], nodes, _rates(row, version), now.timestamp())
+        sums += Total(usd, 1, int(hours > 0)) if usd or not hours else Total(unknown=1)
+        dark += hours
+    return sums, dark
+
+
+def _rates(row: Workspace, version: Version) -> list[Rate]:
+    pool = row.pool
+    name = row.instance_type or (pool.instance_type if pool else "")
+    capacity = _capacity(pool.key if pool else "")
+    cluster = row.cluster
+    found = price_steps(version, cluster.provider, cluster.region, name, capacity)
+    return [Rate(one.at.timestamp() if one.at else None, one.usd_per_hour) for one in found]
+
+
+def _capacity(key: str) -> str:
+    """A pool's key names its capacity type where it is not on demand."""
+    return next((word for word in key.split(":") if word in CAPACITY_TYPES), ON_DEMAND)
+
+
+def _first(spans: Iterable[Span]) -> datetime | None:
+    start = min((span.start for span in spans), default=None)
+    return None if start is None else datetime.fromtimestamp(start, UTC)
+
+
+def _idle(living: Sequence[Workspace], now: datetime) -> tuple[Total, Total, int, bool]:
+    """$/h and $ so far of idle cards, their number, and whether all clusters could be read."""
+    clusters = {row.cluster_id: row.cluster for row in living}
+    heat = {row.cluster_id: row for row in HeatRow.objects.filter(cluster_id__in=list(clusters))}
+    seen = {pk: heat[pk] for pk, one in clusters.items() if readable(one, heat.get(pk), now)}
+    counts = [(clusters[pk], row, idle_count(clusters[pk], row)) for pk, row in seen.items()]
+    lines = idle_lines([(a, b, c) for a, b, c in counts if c is not None], now)
+    names = {(row.cluster_id, row.namespace, row.name) for row in living}
+    mine = [line.group for line in lines if _ours(line.cluster.pk, line.group, names)]
+    return (
+        total(group.usd_per_hour for group in mine),
+        total(group.usd for group in mine),
+        sum(group.gpus for group in mine),
+        len(seen) == len(clusters),
+    )
+
+
+def _ours(cluster: UUID, group: IdleGroup, names: set[tuple[UUID, str, str]]) -> bool:
+    """Whether the holder is one of these; a set's child is called `<set>-<five letters>`."""
+    namespace = group.pod.partition("/")[0]
+    candidates = (group.workspace, group.workspace.rpartition("-")[0])
+    return any((cluster, namespace, name) in names for name in candidates if name)
+
+
+def _at_peak(living: Sequence[Workspace]) -> float | None:
+    """By KAITO's benchmark of those that have one: their $/h over their peak tokens a minute."""
+    found = [
+        (row.price_per_hour, float(row.benchmark["peak_tokens_per_minute"]))
+        for row in living
+        if row.benchmark.get("peak_tokens_per_minute") and row.price_per_hour is not None
+    ]
+    return per_million(sum(usd for usd, _ in found), sum(rate for _, rate in found))
+
+
+class _Head(msgspec.Struct, array_like=True):
+    """The head of a stored Tick; the rest is not decoded."""
+
+    seconds: float
+    pods_expected: int
+    pods_answered: int
+    counters: dict[str, int]
+
+
+_tick = msgspec.msgpack.Decoder(_Head)
+
+
+def _observed(living: Sequence[Workspace], now: datetime) -> float | None:
+    """$ over tokens of the hours of the last day that were measured, at today's price."""
+    subjects = {(row.cluster_id, f"{row.namespace}/{row.name}"): row for row in living}
+    rows = ServingTick.objects.filter(
+        cluster_id__in={pk for pk, _ in subjects},
+        subject__in={name for _, name in subjects},
+        resolution=3600,
+        at__gte=now - DAY,
+    )
+    usd = tokens = 0.0
+    for cluster, subject, packed in rows.values_list("cluster_id", "subject", "packed"):
+        row = subjects.get((cluster, subject))
+        if row is None or row.price_per_hour is None:
+            continue
+        tick = _tick.decode(packed)
+        usd += row.price_per_hour * tick.seconds / 3600
+        tokens += sum(tick.counters.get(name, 0) for name in TOKENS)
+    return usd / tokens * 1e6 if tokens else None
