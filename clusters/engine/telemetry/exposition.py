@@ -61,14 +61,24 @@ class Page:
 def read(body: bytes, wanted: Collection[str], *, prefix: str = "") -> Page:
     """The samples of the wanted names; names may carry `prefix`. Never raises."""
     page = Page(whole=len(body) <= MAX_BYTES and body.endswith(b"\n"))
-    text = body[:MAX_BYTES].decode("utf-8", "replace")
     names = frozenset(wanted)
-    labels_of: dict[str, Labels | None] = {}
+    cut = len(prefix)
+    labels_of: dict[str, Labels | None] = {"": {}}
     last = ""
-    for line in text.split("\n"):
-        if not line or line == "\r":
+    for line in body[:MAX_BYTES].decode("utf-8", "replace").split("\n"):
+        if line[:1] == "#":
+            _declare(line, page, prefix)
             continue
-        last = _read_line(line, page, names, prefix, labels_of) or last
+        name = line[: line.find("{")] if "{" in line else line.partition(" ")[0]
+        if name not in names:
+            if cut and name.startswith(prefix):
+                name = name[cut:]
+            if name not in names:
+                name = _odd_name(line, prefix)
+                if name not in names:
+                    continue
+        last = name
+        _read_line(name, line, page, labels_of)
     if not page.whole and last:  # its line, or further lines of it, may be missing
         page.broken.add(last)
     for name in page.broken:
@@ -76,37 +86,45 @@ def read(body: bytes, wanted: Collection[str], *, prefix: str = "") -> Page:
     return page
 
 
-def _read_line(
-    line: str, page: Page, names: frozenset[str], prefix: str, labels_of: dict[str, Labels | None]
-) -> str:
-    """Put one line into the page. Returns the wanted name that it is about, else ""."""
-    if line.startswith("#"):
-        _declare(line, page, prefix)
+def _odd_name(line: str, prefix: str) -> str:
+    """The name of a line that begins with, or has behind its name, unusual space."""
+    if line[:1] not in " \t" and "\t" not in line and " {" not in line:
         return ""
-    name = _wanted(line, names, prefix)
-    if name is None:
-        return ""
-    found = _LINE.match(line.rstrip("\r")) if len(line) <= MAX_LINE else None
-    value = None if found is None else number(found[3])
-    labels = None if found is None else _labels(found[2] or "", labels_of)
+    found = _NAME.match(line.lstrip(" \t"))
+    return found[0].removeprefix(prefix) if found else ""
+
+
+def _read_line(name: str, line: str, page: Page, labels_of: dict[str, Labels | None]) -> None:
+    """Put one line about a wanted name into the page, or count it as broken."""
+    text, shown = _split(line)
+    if text not in labels_of:
+        labels_of[text] = _parse_labels(text)
+    labels = labels_of[text]
+    value = number(shown)
     if value is None or labels is None:
         page.broken.add(name)
         page.skipped += 1
     else:
         page.samples.setdefault(name, []).append((labels, value))
-    return name
+
+
+def _split(line: str) -> tuple[str, str]:
+    """The texts of labels and value; ("", "") of a line that is no sample."""
+    if "{" in line and "#" not in line and len(line) <= MAX_LINE:  # nearly all lines
+        labels, _, rest = line.partition("{")[2].rpartition("}")
+        words = rest.split(None, 2)
+        if len(words) == 1:
+            return labels, words[0]
+    found = _LINE.match(line.rstrip("\r")) if len(line) <= MAX_LINE else None
+    return (found[2] or "", found[3]) if found else ("", "")
 
 
 def _declare(line: str, page: Page, prefix: str) -> None:
+    if "TYPE" not in line[:8]:
+        return
     words = line.split(None, 3)
     if len(words) == 4 and words[0] == "#" and words[1] == "TYPE":
         page.declared.add(words[2].removeprefix(prefix))
-
-
-def _wanted(line: str, names: frozenset[str], prefix: str) -> str | None:
-    found = _NAME.match(line.lstrip(" \t") if line[0] in " \t" else line)
-    name = found[0].removeprefix(prefix) if found else ""
-    return name if name in names else None
 
 
 def number(text: str) -> float | None:
@@ -117,12 +135,6 @@ def number(text: str) -> float | None:
         return float(text)
     except ValueError:
         return None
-
-
-def _labels(text: str, known: dict[str, Labels | None]) -> Labels | None:
-    if text not in known:
-        known[text] = _parse_labels(text)
-    return known[text]
 
 
 def _parse_labels(text: str) -> Labels | None:
