@@ -49,7 +49,7 @@ NAMES = st.sampled_from(["a", "a_total", "ns:b", "_c"])
 VALUES = st.floats(allow_nan=False) | st.integers(-(10**12), 10**12).map(float)
 LABELS = st.dictionaries(
     st.sampled_from(["le", "pod", "model_name", "x_1"]),
-    st.text(st.characters(exclude_categories=("Cs",)), max_size=12),
+    st.text(st.characters(codec="utf-8"), max_size=12),
     max_size=4,
 )
 

@@ -1,4 +1,4 @@
-"""Answers of a Prometheus: the same readings as from the pages themselves, and no answer crashes."""
+"""Answers of a Prometheus: the same readings as from the pages, and no answer crashes."""
 
 from __future__ import annotations
 

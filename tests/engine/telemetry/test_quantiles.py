@@ -37,7 +37,8 @@ def test_above_every_bound_only_the_lower_end_is_known() -> None:
 def test_no_observation_is_no_data() -> None:
     empty = Histogram((1.0,), (0, 0), 0.0)
     assert quantile(None, 0.5) is quantile(empty, 0.5) is quantile(Histogram((), (5,), 1.0), 0.5)
-    assert share_slower(empty, 1.0) is share_slower(None, 1.0) is mean(empty) is mean(None) is None
+    assert share_slower(empty, 1.0) is None and share_slower(None, 1.0) is None
+    assert mean(empty) is None and mean(None) is None
 
 
 def test_the_share_slower_than_a_bound_is_exact() -> None:
