@@ -94,11 +94,18 @@ class Demo:
 
     def api(self, path: str) -> Any:
         """GET below /api/v1/ as admin."""
+        return self._call("GET", path, self._bearer())
+
+    def post(self, path: str, body: Any) -> Any:
+        """POST below /api/v1/ as admin."""
+        return self._call("POST", path, self._bearer(), body)
+
+    def _bearer(self) -> str:
         if not self._token:
             basic = base64.b64encode(f"admin:{PASSWORD}".encode()).decode()
             answer = self._call("POST", "tokens/", f"Basic {basic}", {"name": "browser tests"})
             self._token = answer["token"]
-        return self._call("GET", path, f"Bearer {self._token}")
+        return f"Bearer {self._token}"
 
     def _call(self, method: str, path: str, auth: str, body: Any = None) -> Any:
         request = urllib.request.Request(
