@@ -19,7 +19,7 @@ from fleetportal.accounts.principal import Principal
 
 
 class Tallied(serializers.Serializer[Any]):
-    """GPUs. The six classes add up to `total`; without `provisionable` to `physical`."""
+    """GPUs. The seven classes add up to `total`; without `provisionable` to `physical`."""
 
     total = serializers.IntegerField()
     physical = serializers.IntegerField()
@@ -29,14 +29,15 @@ class Tallied(serializers.Serializer[Any]):
     faulty = serializers.IntegerField()
     unknown = serializers.IntegerField(help_text="Last seen on clusters that are not in contact.")
     provisionable = serializers.IntegerField(help_text="Declared quota less what exists.")
-    shared = serializers.IntegerField(help_text="Slices of shared GPUs; in no sum.")
+    shared = serializers.IntegerField(help_text="Cards that are given out in parts.")
+    shares = serializers.IntegerField(help_text="Parts of shared cards; in no sum.")
     nodes = serializers.IntegerField()
     whole_free_nodes = serializers.IntegerField()
 
 
 def tally_row(found: Tally) -> dict[str, int]:
     row = {
-        name: getattr(found, name) for name in ("total", "physical", *CLASSES, "shared", "nodes")
+        name: getattr(found, name) for name in ("total", "physical", *CLASSES, "shares", "nodes")
     }
     return {**row, "whole_free_nodes": found.whole_free}
 

@@ -10,22 +10,18 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeVar
 
 import msgspec
 
-from clusters.engine.nodes import (
-    GFD_COUNT,
-    GFD_PRODUCT,
-    NodeReading,
-    SkuFacts,
-    SkuLookup,
-    blocking_taint,
-    read_node,
-)
-from clusters.engine.pods import PodHold, read_hold
+from clusters.engine.accelerators import ALL_OF_IT
+from clusters.engine.dra import NO_DRA, DraCluster, read_dra, waiting
+from clusters.engine.holding import node_facts
+from clusters.engine.nodes import NodeReading, read_node
+from clusters.engine.pods import PodHold, pod_name, read_hold, workspace_of
 from clusters.engine.pools import (
     Groups,
     Quota,
@@ -34,7 +30,8 @@ from clusters.engine.pools import (
     group_nodes,
     make_pool,
 )
-from clusters.engine.shapes import Node, Pod
+from clusters.engine.shapes import Node, Pod, ResourceClaim, ResourceSlice
+from clusters.engine.signs import GFD_COUNT, GFD_PRODUCT, SkuFacts, SkuLookup
 from clusters.engine.types import NodeFacts, PoolFacts, PoolKind, ProvisionerMode
 
 __all__ = ["Inventory", "Quota", "SkuFacts", "SkuLookup", "Totals", "build_inventory", "slots"]
@@ -42,9 +39,10 @@ __all__ = ["Inventory", "Quota", "SkuFacts", "SkuLookup", "Totals", "build_inven
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """GPUs of the whole cluster; shared ones are counted apart, as slices are not cards.
+    """Cards of the whole cluster; used + free + faulty + blocked + shared = gpus.
 
-    used + free + faulty + blocked = gpus. `blocked`: not held, on a node that takes no pods.
+    `blocked`: not held, on a node that takes no pods. `shared`: cards that are given out in parts;
+    how many parts there are is `shares`, which is in no sum.
     """
 
     nodes: int
@@ -55,9 +53,11 @@ class Totals:
     faulty: int
     blocked: int
     whole_free_nodes: int
-    shared: int  # slices or replicas on shared nodes
+    shared: int
+    shares: int
     pending: int  # GPUs that pods without a node wait for
-    nodes_of_unknown_size: int  # nobody said how many cards these have; offered ones are counted
+    # nobody said how many cards these have; offered ones are counted, parts are not
+    nodes_of_unknown_size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,7 @@ class Inventory:
     pools: tuple[PoolFacts, ...]
     totals: Totals
     region: str  # "" if nodes name none, or several
+    provider: str  # azure | aws | gcp | byo; "" if there are no nodes, or of several
     warnings: tuple[str, ...] = ()  # sentences for an operator
 
     def slots(self, pool_key: str, gpus_per_request: int) -> int | None:
@@ -89,38 +90,44 @@ def build_inventory(
     nodes: Iterable[Node],
     pods: Iterable[Pod],
     *,
+    slices: Iterable[ResourceSlice] = (),
+    claims: Iterable[ResourceClaim] = (),
     quotas: Iterable[Quota] = (),
     skus: SkuLookup,
     mode: ProvisionerMode | None,
+    now: datetime | None = None,
 ) -> Inventory:
     """Everything a cluster says about its GPUs.
 
     `mode` None means that the probe could not tell: then nodes are existing ones unless a quota
-    for their instance type was declared.
+    for their instance type was declared. `now` None: nobody knows the time, and HAMi's handshakes
+    are not judged by age.
     """
-    readings = [r for node in _unique(nodes) if (r := read_node(node, skus)) is not None]
+    pods, claims = _unique(pods), _unique(claims)
+    slices = _unique(slices)
+    dra = read_dra(slices, claims) if slices else NO_DRA
+    named = ((node, dra.nodes.get(node.metadata.name)) for node in _unique(nodes))
+    readings = [r for node, own in named if (r := read_node(node, skus, own, now)) is not None]
     sized = [reading for reading in readings if gpus_per_node(reading)]
-    holds = [h for pod in _unique(pods) if (h := read_hold(pod)) is not None]
+    holds = [h for pod in pods if (h := read_hold(pod)) is not None]
     declared = {} if mode is ProvisionerMode.BYO else declared_quotas(quotas, skus)
     groups = group_nodes(sized, declared, mode)
-    facts = _all_facts(groups, holds)
+    facts = _all_facts(groups, holds, dra, pods)
     pools = tuple(make_pool(key, groups, facts, declared, skus) for key in sorted(groups))
-    warnings = [
-        *(_UNSIZED_NODE.format(r.name) for r in readings if r not in sized),
-        *(_UNSIZED_POOL.format(pool.key) for pool in pools if not pool.gpus_per_node),
-        *(line for pool in pools for line in _pool_warnings(pool, groups[pool.key])),
-    ]
+    pending = sum(h.units for h in holds if not h.node and h.units < ALL_OF_IT)
     return Inventory(
         nodes=facts,
         pools=tuple(pool for pool in pools if pool.gpus_per_node),
-        totals=_totals(facts, holds),
-        region=_only({r.region for r in readings if r.region}),
-        warnings=tuple(sorted(warnings)),
+        totals=_totals(facts, pending + (waiting(claims, pods) if claims else 0)),
+        region=_only({r.place.region for r in readings if r.place.region}),
+        provider=_only({r.place.provider for r in readings}),
+        warnings=tuple(sorted({*_warnings(readings, pools, groups), *_gaps(dra)})),
     )
 
 
-_Object = TypeVar("_Object", Node, Pod)
+_Object = TypeVar("_Object", Node, Pod, ResourceSlice, ResourceClaim)
 _UNSIZED_NODE = "Node {}: it has GPUs, but no label says how many and none is offered. Left out."
+_UNCOUNTED = "Node {}: it shares GPUs, and nothing says how many cards. They are in no total."
 _UNSIZED_POOL = "Pool {}: the quota names an instance type of unknown shape. Left out."
 
 
@@ -135,78 +142,78 @@ def _unique(objects: Iterable[_Object]) -> list[_Object]:
     return [found[key] for key in sorted(found)]
 
 
-def _canonical(item: Node | Pod) -> str:
+def _canonical(item: msgspec.Struct) -> str:
     return json.dumps(msgspec.to_builtins(item), sort_keys=True, default=repr, skipkeys=True)
 
 
-def _all_facts(groups: Groups, holds: Iterable[PodHold]) -> tuple[NodeFacts, ...]:
+def _all_facts(
+    groups: Groups, holds: Iterable[PodHold], dra: DraCluster, pods: Iterable[Pod]
+) -> tuple[NodeFacts, ...]:
     by_node: dict[str, list[PodHold]] = defaultdict(list)
     for hold in holds:
         by_node[hold.node].append(hold)
+    workspaces = {pod_name(pod): workspace_of(pod) for pod in pods} if dra.pods else {}
     return tuple(
-        _facts(reading, key, by_node[reading.name])
+        node_facts(reading, key, by_node.get(reading.name, ()), dra, workspaces)
         for key, group in sorted(groups.items())
         for reading in sorted(group, key=lambda r: r.name)
     )
-
-
-def _facts(reading: NodeReading, key: str, holds: Sequence[PodHold]) -> NodeFacts:
-    return NodeFacts(
-        name=reading.name,
-        pool=key,
-        instance_type=reading.instance_type,
-        ready=reading.ready,
-        cordoned=reading.cordoned,
-        physical=reading.physical,
-        allocatable=reading.allocatable,
-        used=min(reading.allocatable, sum(hold.gpus for hold in holds)),
-        zone=reading.zone,
-        taints=reading.taints,
-        holders=tuple(sorted((hold.name, hold.gpus, hold.workspace) for hold in holds)),
-        sharing=reading.sharing,
-        workspace=reading.workspace,
-        blocked=_why_blocked(reading),
-    )
-
-
-def _why_blocked(reading: NodeReading) -> str:
-    taint = blocking_taint(reading.taints)
-    if taint is not None:
-        value = f"={taint.value}" if taint.value else ""
-        return f"taint {taint.key}{value}:{taint.effect}"
-    return f"made for KAITO workspace {reading.workspace}" if reading.workspace else ""
 
 
 def _only(values: set[str]) -> str:
     return next(iter(values)) if len(values) == 1 else ""
 
 
-def _totals(facts: Sequence[NodeFacts], holds: Sequence[PodHold]) -> Totals:
+def _totals(facts: Sequence[NodeFacts], pending: int) -> Totals:
     plain = [node for node in facts if node.sharing == "none"]
+    others = [node for node in facts if node.sharing != "none"]
     offered = sum(node.allocatable for node in plain)
     used, free = sum(node.used for node in plain), sum(node.free for node in plain)
-    faulty = sum(node.faulty for node in plain)
+    faulty = sum(node.faulty for node in facts)
+    shared = sum(node.whole_shared for node in others)
     return Totals(
         nodes=len(facts),
         nodes_ready=sum(node.ready for node in facts),
-        gpus=offered + faulty,
+        gpus=offered + faulty + shared,
         used=used,
         free=free,
         faulty=faulty,
         blocked=offered - used - free,
         whole_free_nodes=sum(n.free > 0 and n.free >= (n.physical or n.allocatable) for n in plain),
-        shared=sum(node.allocatable for node in facts if node.sharing != "none"),
-        pending=sum(hold.gpus for hold in holds if not hold.node),
-        nodes_of_unknown_size=sum(node.physical is None for node in plain),
+        shared=shared,
+        shares=sum(node.allocatable for node in others),
+        pending=pending,
+        nodes_of_unknown_size=sum(node.physical is None for node in facts),
     )
 
 
-def _pool_warnings(pool: PoolFacts, readings: Sequence[NodeReading]) -> Iterable[str]:
+def _warnings(
+    readings: Iterable[NodeReading], pools: Iterable[PoolFacts], groups: Groups
+) -> Iterator[str]:
+    for reading in readings:
+        if not gpus_per_node(reading):
+            yield _UNSIZED_NODE.format(reading.name)
+        if reading.sharing != "none" and reading.physical is None:
+            yield _UNCOUNTED.format(reading.name)
+    for pool in pools:
+        if not pool.gpus_per_node:
+            yield _UNSIZED_POOL.format(pool.key)
+        yield from _pool_warnings(pool, groups[pool.key])
+
+
+def _gaps(dra: DraCluster) -> Iterator[str]:
+    for pool in dra.incomplete:
+        yield f"DRA pool {pool}: its newest slices are not all there. Its devices are left out."
+
+
+def _pool_warnings(pool: PoolFacts, readings: Sequence[NodeReading]) -> Iterator[str]:
     if pool.sharing != "none":
         yield f"Pool {pool.key}: GPUs are shared ({pool.sharing}); no whole cards to promise."
     if pool.kind is PoolKind.PROVISIONABLE:
         return
-    if not pool.selector:
+    if pool.vendor not in ("nvidia", ""):
+        yield f"Pool {pool.key}: KAITO's presets ask for nvidia.com/gpu and cannot run here."
+    elif not pool.selector:
         yield (
             f"Pool {pool.key}: nodes lack the labels {GFD_PRODUCT} and {GFD_COUNT}. "
             "KAITO cannot use them until GPU Feature Discovery runs there."

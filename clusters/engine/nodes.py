@@ -1,185 +1,129 @@
 """What one Kubernetes Node says about its GPUs. Pure; broken input gives unknown, not errors.
 
-Sources, best first: GPU Feature Discovery labels, cloud and Karpenter labels, the SKU table.
+Sources, best first: GPU Feature Discovery labels, cloud and Karpenter labels, what HAMi or a DRA
+driver reports of the cards, the SKU table, the usual figures of the card's model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from datetime import datetime
 
+import msgspec
+
+from clusters.engine.cards import bare_model, usual_memory
+from clusters.engine.clouds import Place, place_of
+from clusters.engine.dra import DraNode
 from clusters.engine.quantities import parse_quantity
-from clusters.engine.raw import gpu_count, sum_gpus, word
+from clusters.engine.raw import first, gpu_count, mebibytes, word
 from clusters.engine.shapes import Node
-from clusters.engine.types import Taint, Toleration
-
-GFD_PRODUCT = "nvidia.com/gpu.product"
-GFD_COUNT = "nvidia.com/gpu.count"
-GFD_MEMORY = "nvidia.com/gpu.memory"
-INSTANCE_TYPE_LABELS = ("node.kubernetes.io/instance-type", "beta.kubernetes.io/instance-type")
+from clusters.engine.sharing import Part, parts_of, physical_of, sharing_of
+from clusters.engine.signs import Signs, SkuFacts, SkuLookup, gather
+from clusters.engine.taints import taints_of
+from clusters.engine.types import Taint
 
 _PIN_LABELS = ("kaito.sh/workspace", "karpenter.kaito.sh/workspace-name")
-_ZONE_LABELS = ("topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone")
-_REGION_LABELS = ("topology.kubernetes.io/region", "failure-domain.beta.kubernetes.io/region")
-_MODEL_LABELS = (
-    GFD_PRODUCT,
-    "amd.com/gpu.product-name",
-    "cloud.google.com/gke-accelerator",
-    "eks.amazonaws.com/instance-gpu-name",
-    "karpenter.k8s.aws/instance-gpu-name",
-    "karpenter.azure.com/sku-gpu-name",
-)
-_COUNT_LABELS = (
-    GFD_COUNT,
-    "cloud.google.com/gke-accelerator-count",
-    "karpenter.k8s.aws/instance-gpu-count",
-    "karpenter.azure.com/sku-gpu-count",
-)
-_MEMORY_LABELS = (GFD_MEMORY, "karpenter.k8s.aws/instance-gpu-memory")  # MiB per GPU
-# label -> what its value (in lower case) says about how the node is paid for
-_CAPACITY_LABELS: dict[str, dict[str, str]] = {
-    "karpenter.sh/capacity-type": {"spot": "spot", "reserved": "reserved"},
-    "kubernetes.azure.com/scalesetpriority": {"spot": "spot"},
-    "eks.amazonaws.com/capacitytype": {"spot": "spot", "capacity_block": "reserved"},
-    "cloud.google.com/gke-spot": {"true": "spot"},
-    "cloud.google.com/gke-preemptible": {"true": "spot"},
-    "cloud.google.com/gke-provisioning": {"spot": "spot", "preemptible": "spot"},
-}
-
-# What KAITO's inference pods tolerate by themselves.
-KAITO_TOLERATIONS = (
-    Toleration(key="nvidia.com/gpu", operator="Exists"),
-    Toleration(key="sku", value="gpu"),
-    Toleration(key="kubernetes.azure.com/scalesetpriority", value="spot"),
-)
-# The node lifecycle controller sets these beside the state that we read from `conditions`.
-_STATE_TAINTS = (
-    "node.kubernetes.io/unschedulable",
-    "node.kubernetes.io/not-ready",
-    "node.kubernetes.io/unreachable",
-)
+_GFD_MEMORY = "nvidia.com/gpu.memory"  # MiB of one card; under MIG "single" of one slice
+_MEMORY_LABELS = ("karpenter.k8s.aws/instance-gpu-memory", "eks.amazonaws.com/instance-gpu-memory")
+_VRAM_LABELS = ("amd.com/gpu.vram", "beta.amd.com/gpu.vram")  # "64G", which means GiB there
+_MAKERS = ("nvidia", "amd", "intel", "habana", "google", "aws")
 
 
-@dataclass(frozen=True, slots=True)
-class SkuFacts:
-    """One row of a cloud's table. `gpu_memory_gib` is per GPU."""
-
-    instance_type: str
-    gpu_model: str
-    gpus: int
-    gpu_memory_gib: float | None
-    compute_capability: float | None = None
-
-
-SkuLookup = Callable[[str], SkuFacts | None]  # instance type, any case -> its row
-
-
-@dataclass(frozen=True, slots=True)
-class NodeReading:
-    """One GPU node as its JSON says. Counts are GPUs (or slices where `sharing` is not none)."""
+class NodeReading(msgspec.Struct, frozen=True):
+    """One GPU node as its objects say. Counts are parts where `sharing` is not none."""
 
     name: str
-    labels: Mapping[str, str]
+    signs: Signs
+    place: Place
     instance_type: str
+    vendor: str
     gpu_model: str
-    gpu_memory_mib: int | None
+    gpu_memory_mib: int | None  # of one card
     compute_capability: float | None
     labelled_count: int | None  # what KAITO reads as GPUs per node on bring-your-own nodes
     physical: int | None
-    allocatable: int
     ready: bool
     cordoned: bool
     taints: tuple[Taint, ...]
     sharing: str
-    capacity_type: str
-    capacity_label: tuple[str, str] | None  # the label that said so
+    parts: tuple[Part, ...]
     workspace: str  # KAITO workspace this node was made for, or ""
-    zone: str
-    region: str
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        return self.signs.labels
 
 
-def read_node(node: Node, skus: SkuLookup) -> NodeReading | None:
+def read_node(
+    node: Node, skus: SkuLookup, dra: DraNode | None = None, now: datetime | None = None
+) -> NodeReading | None:
     """The GPU side of a node, or None: it has no name or gives no sign of a GPU."""
-    name = word(node.metadata.name)
-    labels = node.metadata.labels or {}
-    sku = _sku(labels, skus)
-    sharing = _sharing(labels, node)
-    physical = _physical(labels, node, sku, sharing)
-    allocatable = sum_gpus(node.status.allocatable)
-    if not name or not (physical or allocatable or _first(labels, _MODEL_LABELS)):
+    name, signs = word(node.metadata.name), gather(node, skus, dra, now)
+    if not name or not signs.of_gpus:
         return None
-    capacity_label, capacity_type = _capacity(labels)
+    sharing, model = sharing_of(signs), _model(signs)
+    memory = _memory(signs, sharing, model)
+    physical = physical_of(signs, sharing, model)
     return NodeReading(
         name=name,
-        labels=labels,
-        instance_type=sku.instance_type if sku else _first(labels, INSTANCE_TYPE_LABELS),
-        gpu_model=_model(labels, sku),
-        gpu_memory_mib=_memory(labels, sku),
-        compute_capability=_compute_capability(labels, sku),
-        labelled_count=gpu_count(_first(labels, _COUNT_LABELS)) or None,
+        signs=signs,
+        place=place_of(node, signs.labels),
+        instance_type=signs.sku.instance_type if signs.sku else signs.instance_type,
+        vendor=_vendor(signs, model),
+        gpu_model=model,
+        gpu_memory_mib=memory,
+        compute_capability=_compute_capability(signs.labels, signs.sku),
+        labelled_count=signs.gfd_count or signs.cloud_count,
         physical=physical,
-        allocatable=allocatable,
-        ready=_is_ready(node),
+        ready=any(c.type == "Ready" and c.status == "True" for c in node.status.conditions or ()),
         cordoned=node.spec.unschedulable,
-        taints=_taints(node),
+        taints=taints_of(node),
         sharing=sharing,
-        capacity_type=capacity_type,
-        capacity_label=capacity_label,
-        workspace=_first(labels, _PIN_LABELS),
-        zone=_first(labels, _ZONE_LABELS),
-        region=_first(labels, _REGION_LABELS),
+        parts=parts_of(signs, sharing, memory),
+        workspace=first(signs.labels, _PIN_LABELS),
     )
 
 
-def tolerates(taint: Taint, tolerations: tuple[Toleration, ...]) -> bool:
-    """Kubernetes' rule: may a pod with these tolerations be scheduled beside this taint?"""
-    if taint.effect not in ("NoSchedule", "NoExecute"):
-        return True
-    return any(_matches(toleration, taint) for toleration in tolerations)
+def _model(signs: Signs) -> str:
+    said = bare_model(signs.model)
+    reported = (signs.dra.model if signs.dra else "") or (signs.hami.model if signs.hami else "")
+    return said or reported or (signs.sku.gpu_model if signs.sku else "")
 
 
-def blocking_taint(taints: tuple[Taint, ...]) -> Taint | None:
-    """The first taint that keeps KAITO's pods away, state taints apart."""
-    kept = (taint for taint in taints if taint.key not in _STATE_TAINTS)
-    return next((taint for taint in kept if not tolerates(taint, KAITO_TOLERATIONS)), None)
+def _vendor(signs: Signs, model: str) -> str:
+    """Who made the cards: by the resource's name, the driver, or the model's first word."""
+    driver = (signs.dra.vendor if signs.dra else "") or (signs.hami.vendor if signs.hami else "")
+    said = signs.offered.vendor or signs.capacity.vendor or driver
+    start = model.replace("-", " ").lower().partition(" ")[0]
+    if said:
+        return said
+    by_label = "nvidia" if "nvidia.com/gpu.product" in signs.labels else ""
+    return by_label or (start if start in _MAKERS else "")
 
 
-def _matches(toleration: Toleration, taint: Taint) -> bool:
-    if toleration.effect and toleration.effect != taint.effect:
-        return False
-    if not toleration.key:
-        return toleration.operator == "Exists"
-    if toleration.key != taint.key:
-        return False
-    return toleration.operator == "Exists" or toleration.value == taint.value
+def _memory(signs: Signs, sharing: str, model: str) -> int | None:
+    """MiB of one card."""
+    labels = signs.labels
+    slices = sharing == "mig" and "-MIG-" in signs.model
+    said = None if slices else mebibytes(labels.get(_GFD_MEMORY))
+    said = said or mebibytes(first(labels, _MEMORY_LABELS)) or _vram(labels)
+    return said or _reported(signs) or _table(signs.sku) or usual_memory(model)
 
 
-def _first(labels: Mapping[str, str], keys: tuple[str, ...]) -> str:
-    """The first of these labels that has a value we can keep."""
-    for key in keys:
-        value = labels.get(key)
-        if value and word(value):
-            return value
-    return ""
+def _vram(labels: Mapping[str, str]) -> int | None:
+    text = first(labels, _VRAM_LABELS)
+    size = parse_quantity(f"{text}i") if text else None
+    return int(size) >> 20 or None if size is not None and 0 < size < 2**51 else None
 
 
-def _sku(labels: Mapping[str, str], skus: SkuLookup) -> SkuFacts | None:
-    instance_type = _first(labels, INSTANCE_TYPE_LABELS)
-    return skus(instance_type) if instance_type else None
+def _reported(signs: Signs) -> int | None:
+    if signs.dra and signs.dra.memory_mib:
+        return signs.dra.memory_mib
+    cards = signs.hami.cards if signs.hami else ()
+    return min((card.memory_mib for card in cards if card.memory_mib), default=None)
 
 
-def _model(labels: Mapping[str, str], sku: SkuFacts | None) -> str:
-    label = _first(labels, _MODEL_LABELS).removesuffix("-SHARED").split("-MIG-")[0]
-    return label or (sku.gpu_model if sku else "")
-
-
-def _memory(labels: Mapping[str, str], sku: SkuFacts | None) -> int | None:
-    mib = parse_quantity(_first(labels, _MEMORY_LABELS))
-    if mib is not None and 0 < mib < 2**31:
-        return int(mib)
-    vram = parse_quantity(f"{labels.get('amd.com/gpu.vram', '')}i")  # "64G" means GiB there
-    if vram is not None and 0 < vram < 2**51:
-        return int(vram) >> 20
+def _table(sku: SkuFacts | None) -> int | None:
     return int(sku.gpu_memory_gib * 1024) if sku and sku.gpu_memory_gib else None
 
 
@@ -190,59 +134,3 @@ def _compute_capability(labels: Mapping[str, str], sku: SkuFacts | None) -> floa
         if major is not None and minor is not None and minor < 10:
             return major + minor / 10
     return sku.compute_capability if sku else None
-
-
-def _physical(
-    labels: Mapping[str, str], node: Node, sku: SkuFacts | None, sharing: str
-) -> int | None:
-    """Cards in the box: the largest figure that any source gives, since a dead card vanishes
-    from labels and capacity but not from the SKU table. Under MIG labels count slices."""
-    figures = [sku.gpus if sku else None]
-    if sharing != "mig":
-        figures.append(gpu_count(_first(labels, _COUNT_LABELS)))
-    if sharing == "none":
-        figures.append(sum_gpus(node.status.capacity) or None)
-    return max((figure for figure in figures if figure), default=None)
-
-
-def _sharing(labels: Mapping[str, str], node: Node) -> str:
-    if (node.metadata.annotations or {}).get("hami.io/node-nvidia-register"):
-        return "hami"
-    product = labels.get(GFD_PRODUCT, "")
-    offered = {**(node.status.allocatable or {}), **(node.status.capacity or {})}
-    if "-MIG-" in product or any(
-        name.startswith("nvidia.com/mig-") and gpu_count(value) for name, value in offered.items()
-    ):
-        return "mig"
-    return _replicated(labels, product, offered)
-
-
-def _replicated(labels: Mapping[str, str], product: str, offered: Mapping[str, object]) -> str:
-    strategy = labels.get("nvidia.com/gpu.sharing-strategy", "none")
-    if strategy in ("mps", "time-slicing"):
-        return strategy
-    replicas = gpu_count(labels.get("nvidia.com/gpu.replicas")) or 0
-    count = gpu_count(labels.get(GFD_COUNT))
-    renamed = gpu_count(offered.get("nvidia.com/gpu.shared"))
-    if product.endswith("-SHARED") or renamed or (count and replicas > count):
-        return "time-slicing"
-    return "none"
-
-
-def _capacity(labels: Mapping[str, str]) -> tuple[tuple[str, str] | None, str]:
-    for key in sorted(labels):
-        meaning = _CAPACITY_LABELS.get(key.lower(), {}).get(labels[key].lower())
-        if meaning:
-            return (key, labels[key]), meaning
-    return None, "on-demand"
-
-
-def _is_ready(node: Node) -> bool:
-    return any(c.type == "Ready" and c.status == "True" for c in node.status.conditions or ())
-
-
-def _taints(node: Node) -> tuple[Taint, ...]:
-    found = {
-        Taint(t.key, word(t.value), word(t.effect)) for t in node.spec.taints or () if word(t.key)
-    }
-    return tuple(sorted(found, key=lambda t: (t.key, t.value, t.effect)))

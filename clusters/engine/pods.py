@@ -1,4 +1,4 @@
-"""How many GPUs a pod holds. Pure; broken input counts as nothing held.
+"""How many GPUs a pod holds. Pure; what cannot be read counts as all that a node has, not as none.
 
 The scheduler's rule: containers and sidecars run together, plain init containers run one at a
 time before them (with the sidecars started so far), and the pod holds the larger of the two.
@@ -6,62 +6,98 @@ time before them (with the sidecars started so far), and the pod holds the large
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Mapping
 
-from clusters.engine.raw import is_gpu_resource, sum_gpus, word
+import msgspec
+
+from clusters.engine.accelerators import ALL_OF_IT, counts, is_accelerator
+from clusters.engine.hami import Held, held_by
+from clusters.engine.raw import word
 from clusters.engine.shapes import Container, Pod, PodSpec
 
-_WORKSPACE_LABEL = "kaito.sh/workspace"
+WORKSPACE_LABEL = "kaito.sh/workspace"
 _TERMINAL = frozenset({"Succeeded", "Failed"})
+_NOTHING: Mapping[str, int] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class PodHold:
-    """GPUs that one live pod holds (`node` set) or waits for (`node` empty)."""
+class PodHold(msgspec.Struct, frozen=True):
+    """What one live pod holds (`node` set) or waits for (`node` empty).
+
+    `asks`: units by resource; `parts`: what HAMi gave it of which cards.
+    """
 
     node: str
     name: str  # namespace/name
-    gpus: int
     workspace: str  # KAITO workspace or ""
+    asks: Mapping[str, int]
+    parts: tuple[Held, ...] = ()
+
+    @property
+    def units(self) -> int:
+        return min(ALL_OF_IT, sum(self.asks.values()))
+
+
+def concerns_gpus(pod: Pod) -> bool:
+    """Whether the inventory has to know of this pod: others need not be kept."""
+    spec, annotations = pod.spec, pod.metadata.annotations
+    if spec.resource_claims or (annotations and any("-devices-" in key for key in annotations)):
+        return True
+    return any(
+        is_accelerator(name)
+        for container in (*(spec.containers or ()), *(spec.init_containers or ()))
+        if container.resources
+        for named in (container.resources.requests, container.resources.limits)
+        for name in named or ()
+    )
 
 
 def read_hold(pod: Pod) -> PodHold | None:
     """What a pod holds, or None: it asks for no GPU, or is over (a terminating pod still holds)."""
     if pod.status.phase in _TERMINAL:
         return None
-    gpus = gpu_request(pod.spec)
-    if not gpus:
+    asks = gpu_requests(pod.spec)
+    annotations = pod.metadata.annotations
+    parts = held_by(annotations) if annotations else ()
+    if not asks and not parts:
         return None
-    return PodHold(
-        node=word(pod.spec.node_name),
-        name=f"{word(pod.metadata.namespace)}/{word(pod.metadata.name)}",
-        gpus=gpus,
-        workspace=word((pod.metadata.labels or {}).get(_WORKSPACE_LABEL)),
-    )
+    return PodHold(word(pod.spec.node_name), pod_name(pod), workspace_of(pod), asks, parts)
 
 
-def gpu_request(spec: PodSpec) -> int:
-    """Effective GPU request of a pod spec."""
-    sidecars = 0
-    peak = 0
+def pod_name(pod: Pod) -> str:
+    return f"{word(pod.metadata.namespace)}/{word(pod.metadata.name)}"
+
+
+def workspace_of(pod: Pod) -> str:
+    return word((pod.metadata.labels or _NOTHING).get(WORKSPACE_LABEL))
+
+
+def gpu_requests(spec: PodSpec) -> Mapping[str, int]:
+    """Effective request of a pod spec, by resource; only what is not 0."""
+    if not spec.init_containers and len(spec.containers or ()) == 1:  # nearly every pod
+        return _asked(spec.containers[0]) if spec.containers else _NOTHING
+    together: dict[str, int] = {}
+    peak: dict[str, int] = {}
     for container in spec.init_containers or ():
         asked = _asked(container)
         if container.restart_policy == "Always":
-            sidecars += asked
+            _add(together, asked)
         else:
-            peak = max(peak, asked + sidecars)
-    return max(peak, sidecars + sum([_asked(c) for c in spec.containers or ()]))
+            for name, count in asked.items():
+                peak[name] = max(peak.get(name, 0), count + together.get(name, 0))
+    for container in spec.containers or ():
+        _add(together, _asked(container))
+    return {n: max(peak.get(n, 0), together.get(n, 0)) for n in peak.keys() | together.keys()}
 
 
-def _asked(container: Container) -> int:
+def _add(total: dict[str, int], asked: Mapping[str, int]) -> None:
+    for name, count in asked.items():
+        total[name] = min(ALL_OF_IT, total.get(name, 0) + count)
+
+
+def _asked(container: Container) -> Mapping[str, int]:
+    """Extended resources may name limits alone; requests then equal them."""
     resources = container.resources
     if resources is None:
-        return 0
-    # extended resources may name limits alone; requests then equal them
-    requests = resources.requests or {}
-    return sum_gpus(requests if _names_gpu(requests) else resources.limits)
-
-
-def _names_gpu(resources: Iterable[str]) -> bool:
-    return any(is_gpu_resource(name) for name in resources)
+        return _NOTHING
+    found = counts(resources.requests) or counts(resources.limits)
+    return {n: ALL_OF_IT if c is None else c for n, c in found.items() if c != 0} or _NOTHING

@@ -9,13 +9,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from clusters.engine.nodes import (
-    GFD_COUNT,
-    GFD_PRODUCT,
-    INSTANCE_TYPE_LABELS,
-    NodeReading,
-    SkuLookup,
-)
+from clusters.engine.holding import units_offered
+from clusters.engine.nodes import NodeReading
+from clusters.engine.raw import word
+from clusters.engine.signs import GFD_COUNT, GFD_PRODUCT, INSTANCE_TYPE_LABELS, SkuLookup
 from clusters.engine.types import NodeFacts, PoolFacts, PoolKind, ProvisionerMode, Taint
 
 Groups = Mapping[str, Sequence[NodeReading]]  # pool key -> its nodes
@@ -64,19 +61,24 @@ def group_nodes(
 def _pool_key(
     reading: NodeReading, declared: Mapping[str, Quota], mode: ProvisionerMode | None
 ) -> str:
-    key = _provisionable_key(reading.instance_type, reading.capacity_type)
+    key = _provisionable_key(reading.instance_type, reading.place.capacity_type)
     auto = mode in (ProvisionerMode.AZURE, ProvisionerMode.KARPENTER)
     if reading.sharing == "none" and ((auto and reading.instance_type) or key in declared):
         return key
     parts = [f"{reading.gpu_model or 'GPU'}x{gpus_per_node(reading)}", reading.instance_type]
-    parts.append(reading.capacity_type if reading.capacity_type != "on-demand" else "")
+    parts.append(reading.place.capacity_type if reading.place.capacity_type != "on-demand" else "")
     parts.append(reading.sharing if reading.sharing != "none" else "")
     return ":".join(part for part in parts if part)
 
 
 def gpus_per_node(reading: NodeReading) -> int:
-    """What KAITO asks for per pod on this node: the label, else what is known to be there."""
-    return reading.labelled_count or reading.physical or reading.allocatable
+    """What KAITO asks for per pod on this node: the label, else what is known to be there.
+
+    0: nobody says. On shared nodes labels count parts: there it is cards, at least one.
+    """
+    if reading.sharing != "none":
+        return reading.physical or 1
+    return reading.labelled_count or reading.physical or units_offered(reading)
 
 
 def make_pool(
@@ -112,6 +114,7 @@ def make_pool(
         selector={} if kind is PoolKind.PROVISIONABLE else _selector(key, groups),
         taints=_common_taints(readings),
         sharing=readings[0].sharing if readings else "none",
+        vendor=readings[0].vendor if readings else "nvidia",
     )
 
 
@@ -135,7 +138,7 @@ def _shape(
     if key in declared:
         instance_type, capacity_type = declared[key].instance_type, declared[key].capacity_type
     else:
-        instance_type, capacity_type = readings[0].instance_type, readings[0].capacity_type
+        instance_type, capacity_type = readings[0].instance_type, readings[0].place.capacity_type
     sku = skus(instance_type) if _is_provisionable(key) else None
     if sku is None:
         return _seen_shape(readings, instance_type, capacity_type)
@@ -174,12 +177,13 @@ def _selector(key: str, groups: Groups) -> dict[str, str]:
     More labels are added only while nodes of another pool match too.
     """
     mine = groups[key][0]
-    if GFD_PRODUCT not in mine.labels or GFD_COUNT not in mine.labels:
+    chosen = {name: word(mine.labels.get(name)) for name in (GFD_PRODUCT, GFD_COUNT)}
+    if not all(chosen.values()):
         return {}
-    chosen = {name: mine.labels[name] for name in (GFD_PRODUCT, GFD_COUNT)}
     others = [r for other, group in groups.items() if other != key for r in group]
-    extra = [(name, mine.labels[name]) for name in INSTANCE_TYPE_LABELS if name in mine.labels][:1]
-    extra += [mine.capacity_label] if mine.capacity_label else []
+    named = [(name, word(mine.labels.get(name))) for name in INSTANCE_TYPE_LABELS]
+    extra = [(name, value) for name, value in named if value][:1]
+    extra += [mine.place.capacity_label] if mine.place.capacity_label else []
     for name, value in extra:
         if not any(chosen.items() <= other.labels.items() for other in others):
             break

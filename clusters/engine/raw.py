@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from clusters.engine.quantities import parse_count
+from clusters.engine.quantities import parse_count, parse_quantity
 
 MOST_GPUS = 100_000  # per node or pod; a larger figure is a mistake or an attack on our sums
 _LONGEST_TEXT = 253  # the longest name Kubernetes allows
@@ -44,15 +44,16 @@ def gpu_count(value: object) -> int | None:
     return None if count is None or count > MOST_GPUS else count
 
 
-def sum_gpus(resources: Mapping[str, object] | None) -> int:
-    """GPUs in a Kubernetes resource list: whole ones, shared ones and MIG slices alike."""
-    found = (resources or {}).items()
-    counts = [gpu_count(value) for name, value in found if is_gpu_resource(name)]
-    return min(MOST_GPUS, sum(count or 0 for count in counts))
+def mebibytes(value: object) -> int | None:
+    """Memory of a card in MiB from a label that is in MiB; None where it cannot be true."""
+    number = parse_quantity(value)
+    return int(number) if number is not None and 1 <= number < 2**31 else None
 
 
-def is_gpu_resource(name: str) -> bool:
-    return name in _GPU_RESOURCES or name.startswith("nvidia.com/mig-")
-
-
-_GPU_RESOURCES = frozenset({"nvidia.com/gpu", "nvidia.com/gpu.shared", "amd.com/gpu"})
+def first(labels: Mapping[str, str], keys: Iterable[str]) -> str:
+    """The first of these labels that has a value we can keep, else ''."""
+    for key in keys:
+        value = labels.get(key)
+        if value and word(value):
+            return value
+    return ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from clusters.engine.nodes import SkuFacts
+from clusters.engine.signs import SkuFacts
 
 AZURE, AWS, ARC = "azure", "aws", "arc"
 

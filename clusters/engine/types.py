@@ -44,8 +44,42 @@ class Toleration:
 
 
 @dataclass(frozen=True, slots=True)
+class CardFacts:
+    """One card of a node, where the cluster tells cards apart (HAMi, DRA). None: not said.
+
+    `shares`: parts that it may be given out in. `cores_used`: percent of the card's compute.
+    """
+
+    uuid: str
+    index: int | None = None
+    memory_mib: int | None = None
+    memory_used_mib: int | None = None
+    cores: int | None = None
+    cores_used: int | None = None
+    shares: int = 1
+    shares_used: int = 0
+    healthy: bool = True
+    cordoned: bool = False  # an operator keeps it from new pods
+
+
+@dataclass(frozen=True, slots=True)
+class ShareFacts:
+    """Parts of shared cards of one kind: a MIG profile, "replica" or "vgpu"."""
+
+    profile: str
+    offered: int
+    used: int
+    memory_mib: int | None = None  # of one part; None: no limit of its own, or not said
+
+
+@dataclass(frozen=True, slots=True)
 class NodeFacts:
-    """One GPU node. Counts are whole GPUs; None means unknown and is never shown as 0."""
+    """One GPU node. None means unknown and is never shown as 0.
+
+    `physical` and `faulty` are cards. `allocatable`, `used` and `free` are whole cards where
+    `sharing` is none; elsewhere they are parts (MIG slices, replicas, vGPUs) and say nothing of
+    how many cards there are.
+    """
 
     name: str
     pool: str  # key of its PoolFacts
@@ -59,9 +93,19 @@ class NodeFacts:
     taints: tuple[Taint, ...] = ()
     # pods that hold GPUs here: (namespace/name, GPUs, KAITO workspace or "")
     holders: tuple[tuple[str, int, str], ...] = ()
-    sharing: str = "none"  # none | time-slicing | mps | hami | mig
+    # none | time-slicing | mps | hami | mig | unknown (parts, and nobody says of which kind)
+    sharing: str = "none"
     workspace: str = ""  # KAITO workspace that this node was made for; others cannot use it
     blocked: str = ""  # why it takes no KAITO pods although ready and not cordoned; "" if it does
+    vendor: str = ""  # nvidia | amd | intel | habana | aws | google | ...
+    gpu_model: str = ""  # as the node spells it; engine.cards.card_class gives the class
+    gpu_memory_mib: int | None = None  # of one card
+    capacity_type: str = "on-demand"  # on-demand | spot | reserved
+    provider: str = ""  # azure | aws | gcp | byo
+    region: str = ""
+    node_group: str = ""
+    cards: tuple[CardFacts, ...] = ()
+    shares: tuple[ShareFacts, ...] = ()
 
     @property
     def free(self) -> int:
@@ -72,8 +116,24 @@ class NodeFacts:
 
     @property
     def faulty(self) -> int:
-        """GPUs that are in the box but that the device plugin does not offer."""
+        """Cards that are in the box but that nobody offers."""
+        if self.sharing != "none":
+            return sum(not card.healthy for card in self.cards)
         return 0 if self.physical is None else max(0, self.physical - self.allocatable)
+
+    @property
+    def whole_shared(self) -> int:
+        """Working cards that are given out in parts; 0 where nobody says how many there are."""
+        return 0 if self.sharing == "none" else max(0, (self.physical or 0) - self.faulty)
+
+    @property
+    def health(self) -> str:
+        """ok | faulty | not-ready | unknown (nobody says how many cards there should be)."""
+        if not self.ready:
+            return "not-ready"
+        if self.faulty:
+            return "faulty"
+        return "unknown" if self.physical is None else "ok"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +164,8 @@ class PoolFacts:
     quota_nodes: int | None = None  # nodes the operator says may exist in this pool
     selector: Mapping[str, str] = field(default_factory=dict)  # node labels that choose this pool
     taints: tuple[Taint, ...] = ()
-    sharing: str = "none"  # none | time-slicing | mps | hami | mig
+    sharing: str = "none"  # as NodeFacts
+    vendor: str = ""
 
 
 @dataclass(frozen=True, slots=True)

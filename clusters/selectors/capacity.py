@@ -7,7 +7,7 @@ from datetime import datetime
 
 from clusters.engine.types import PoolKind, ProvisionerMode
 from clusters.models import Cluster, Quota
-from clusters.selectors.census import addable, closed, unseen
+from clusters.selectors.census import addable, class_of, closed, unseen
 from clusters.selectors.facts import pools_of
 from clusters.selectors.grid import shape_words
 from fleetportal.journal.models import Event
@@ -50,7 +50,7 @@ def shapes(cluster: Cluster) -> list[ShapeLine]:
     unknown, shut = unseen(cluster), closed(cluster)
     return [
         ShapeLine(
-            shape=shape_words(pool.gpus_per_node, pool.gpu_model),
+            shape=shape_words(pool.gpus_per_node, class_of(pool)),
             instance_type=pool.instance_type,
             nodes=pool.nodes,
             whole_free=None if unknown else 0 if shut else pool.whole_free_nodes,
@@ -73,7 +73,7 @@ def quotas(cluster: Cluster) -> list[QuotaLine]:
         lines.append(
             QuotaLine(
                 quota=quota,
-                shape=shape_words(pool.gpus_per_node, pool.gpu_model) if pool else "",
+                shape=shape_words(pool.gpus_per_node, class_of(pool)) if pool else "",
                 nodes=nodes,
                 left=left,
                 gpus_left=left * pool.gpus_per_node if pool else None,

@@ -1,7 +1,8 @@
 """GPUs counted so that the figures add up: on the pages, in the API, for one cluster or for all.
 
 Every card on a node is in exactly one class. What a silent cluster held last counts as unknown,
-never as 0; what no workload may be put on counts as blocked. Slices of shared cards stand apart.
+never as 0; what no workload may be put on counts as blocked. A card that is given out in parts
+(MIG, replicas, HAMi) is one card, in a class of its own; its parts are in no sum.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from functools import lru_cache
 
 import msgspec
 
+from clusters.engine.cards import card_class
 from clusters.engine.types import NodeFacts, PoolFacts, PoolKind
 from clusters.models import Cluster
 from clusters.querysets import ClusterQuerySet
@@ -29,8 +31,9 @@ HEAVY = ("credential_sealed", "ca_pem")
 class Tally:
     """GPUs by class. `physical` and `total` are sums of the classes, so nothing is counted twice.
 
-    `provisionable` is declared quota less the nodes that exist. No classes: `shared` (slices),
-    `nodes`, `whole_free` (nodes with all GPUs free), `in_quota` (cards that exist within quota).
+    `provisionable` is declared quota less the nodes that exist. No classes: `shares` (parts of
+    shared cards), `nodes`, `whole_free` (nodes with all GPUs free), `in_quota` (cards that exist
+    within quota).
     """
 
     allocated: int = 0
@@ -40,6 +43,7 @@ class Tally:
     unknown: int = 0
     provisionable: int = 0
     shared: int = 0
+    shares: int = 0
     nodes: int = 0
     whole_free: int = 0
     in_quota: int = 0
@@ -47,7 +51,8 @@ class Tally:
     @property
     def physical(self) -> int:
         """Cards that sit in nodes."""
-        return self.allocated + self.free + self.blocked + self.faulty + self.unknown
+        idle = self.free + self.blocked + self.faulty + self.unknown
+        return self.allocated + self.shared + idle
 
     @property
     def total(self) -> int:
@@ -64,7 +69,7 @@ class Tally:
 
 
 _NAMES = tuple(field.name for field in fields(Tally))
-CLASSES = _NAMES[:6]
+CLASSES = _NAMES[:7]
 ByModel = Mapping[str, Tally]
 
 
@@ -109,7 +114,7 @@ def tally(cluster: Cluster) -> Tally:
 
 
 def tallies(cluster: Cluster) -> ByModel:
-    """One cluster's GPUs by GPU model."""
+    """One cluster's GPUs by class of card."""
     counted = _counted(bytes(cluster.nodes_packed), bytes(cluster.pools_packed))
     if unseen(cluster):
         return {model: _unknown(found) for model, found in counted.items()}
@@ -120,8 +125,17 @@ def tallies(cluster: Cluster) -> ByModel:
 
 def unseen(cluster: Cluster) -> bool:
     """Whether what is stored may no longer be true, or never was the whole of it."""
+    return silent(cluster) or blind(cluster)
+
+
+def silent(cluster: Cluster) -> bool:
+    return cluster.state in SILENT
+
+
+def blind(cluster: Cluster) -> bool:
+    """Whether the credential may not list what says which GPUs are used."""
     gaps = cluster.capabilities.get("gaps") or ()
-    return cluster.state in SILENT or any(gap.get("missing") in NEEDED for gap in gaps)
+    return any(gap.get("missing") in NEEDED for gap in gaps)
 
 
 def closed(cluster: Cluster) -> bool:
@@ -133,7 +147,7 @@ def _unknown(tally: Tally) -> Tally:
     return Tally(
         unknown=tally.physical,
         provisionable=tally.provisionable,
-        shared=tally.shared,
+        shares=tally.shares,
         nodes=tally.nodes,
         in_quota=tally.in_quota,
     )
@@ -153,21 +167,28 @@ def _counted(nodes: bytes, pools: bytes) -> ByModel:
 
 
 def count(nodes: Iterable[NodeFacts], pools: Iterable[PoolFacts]) -> ByModel:
-    """Tallies by GPU model of one cluster that is seen and open."""
+    """Tallies by class of card of one cluster that is seen and open."""
     by_key = {pool.key: pool for pool in pools}
     found: dict[str, Tally] = {}
     for node in nodes:
         pool = by_key.get(node.pool)
-        model = pool.gpu_model if pool else ""
+        model = class_of(pool) if pool else card_class(node.gpu_model, node.gpu_memory_mib)
         found[model] = found.get(model, Tally()) + _of_node(node, pool)
     for pool in by_key.values():
-        found[pool.gpu_model] = found.get(pool.gpu_model, Tally()) + _of_pool(pool)
+        model = class_of(pool)
+        found[model] = found.get(model, Tally()) + _of_pool(pool)
     return found
+
+
+def class_of(pool: PoolFacts) -> str:
+    """The pool's GPU model under the name that all spellings of it share."""
+    return card_class(pool.gpu_model, pool.gpu_memory_mib)
 
 
 def _of_node(node: NodeFacts, pool: PoolFacts | None) -> Tally:
     if node.sharing != "none":
-        return Tally(shared=node.allocatable, nodes=1)
+        shared, ill = node.whole_shared, node.faulty
+        return Tally(shared=shared, faulty=ill, shares=node.allocatable, nodes=1)
     used = min(node.used, node.allocatable)
     whole = pool.gpus_per_node if pool else node.physical or node.allocatable
     return Tally(
@@ -184,7 +205,7 @@ def _of_node(node: NodeFacts, pool: PoolFacts | None) -> Tally:
 def faulty(node: NodeFacts) -> int:
     """Cards missing beside ones that are offered. A node that offers none is starting or without
     its device plugin: nothing can run there, but no card is known to be broken."""
-    return node.faulty if node.allocatable else 0
+    return node.faulty if node.allocatable or node.sharing != "none" else 0
 
 
 def _of_pool(pool: PoolFacts) -> Tally:

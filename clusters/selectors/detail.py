@@ -90,12 +90,13 @@ def figures(found: Tally) -> list[Part]:
         Part("Free", found.free),
     ]
     rare = [
+        Part("Shared", found.shared, f"in {found.shares} parts"),
         Part("Blocked", found.blocked, "cordoned or kept"),
         Part("Faulty", found.faulty, "not offered", "bad"),
         Part("Unknown", found.unknown, "as last seen"),
         Part("Can be added", found.provisionable, "quota left"),
     ]
-    seen = always if found.allocated or found.free or not found.unknown else []
+    seen = always if found.allocated or found.free or not (found.unknown or found.shared) else []
     return [*seen, *(part for part in rare if part.value)]
 
 

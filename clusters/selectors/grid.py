@@ -11,14 +11,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from clusters.engine.types import NodeFacts, PoolFacts
+from clusters.engine.cards import card_class
+from clusters.engine.types import CardFacts, NodeFacts, PoolFacts
 from clusters.models import Cluster
-from clusters.selectors.census import Tally, closed, faulty, tally, unseen
+from clusters.selectors.census import Tally, class_of, closed, faulty, tally, unseen
 from clusters.selectors.facts import nodes_of, pools_of
 from clusters.selectors.workloads import Names
 
 STALE = 90.0  # seconds without a sign of the collector's watch
-SHARED = {"time-slicing": "time-sliced", "mps": "MPS", "hami": "HAMi", "mig": "MIG"}
+SHARED = {
+    "time-slicing": "time-sliced",
+    "mps": "MPS",
+    "hami": "HAMi",
+    "mig": "MIG",
+    "unknown": "nobody says how",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +59,7 @@ def _node(
     return {
         "name": short_name(node.name),
         "full_name": node.name,
-        "shape": shape_words(pool.gpus_per_node, pool.gpu_model) if pool else "",
+        "shape": shape_words(pool.gpus_per_node, class_of(pool)) if pool else "",
         "note": "; ".join(filter(None, (node_note(cluster, node), who(cluster, node, names)))),
         "stale": old,
         "cells": list(_cells(cluster, node, names)),
@@ -69,7 +76,7 @@ def node_note(cluster: Cluster, node: NodeFacts) -> str:
     if unseen(cluster):
         return "not seen now"
     if node.sharing != "none":
-        return f"shared ({SHARED.get(node.sharing, node.sharing)}): slices are not counted"
+        return shared_words(node)
     if not node.ready:
         return "not ready"
     if node.cordoned:
@@ -83,9 +90,7 @@ def node_note(cluster: Cluster, node: NodeFacts) -> str:
 
 def _cells(cluster: Cluster, node: NodeFacts, names: Names) -> Iterable[dict[str, str]]:
     if node.sharing != "none":
-        used = min(node.used, node.allocatable)
-        part = {"state": "part" if used else "free", "label": f"shared, {used} slices held"}
-        yield from [part] * (node.physical or 0)
+        yield from _shared_cells(cluster, node)
         return
     holders = [
         names.of(cluster.pk, pod, workspace)
@@ -101,6 +106,31 @@ def _cells(cluster: Cluster, node: NodeFacts, names: Names) -> Iterable[dict[str
         name = holders[index] if index < len(holders) else ""
         yield {"state": "full", "label": f"allocated, {name}" if name else "allocated"}
     yield from _rest(cluster, node, node.allocatable - used + node.faulty - faulty(node))
+
+
+def shared_words(node: NodeFacts) -> str:
+    """ "shared (MIG): 3 of 7 parts held"."""
+    how = SHARED.get(node.sharing, node.sharing)
+    cards = "" if node.physical else "; nobody says how many cards"
+    return f"shared ({how}): {node.used} of {node.allocatable} parts held{cards}"
+
+
+def _shared_cells(cluster: Cluster, node: NodeFacts) -> Iterable[dict[str, str]]:
+    """A cell for each card; what is held of it where the cluster tells cards apart."""
+    if unseen(cluster):
+        yield from [{"state": "unknown", "label": "unknown"}] * (node.whole_shared + node.faulty)
+        return
+    told = [_part(card) for card in node.cards if card.healthy][: node.whole_shared]
+    yield from told
+    yield from [{"state": "part", "label": shared_words(node)}] * (node.whole_shared - len(told))
+    yield from [{"state": "fault", "label": "faulty"}] * node.faulty
+
+
+def _part(card: CardFacts) -> dict[str, str]:
+    label = f"shared, {card.shares_used} of {card.shares} parts held"
+    if card.memory_mib and card.memory_used_mib is not None:
+        label += f", {card.memory_used_mib} of {card.memory_mib} MiB"
+    return {"state": "part", "label": f"{label}, kept from new pods" if card.cordoned else label}
 
 
 def _rest(cluster: Cluster, node: NodeFacts, count: int) -> Iterable[dict[str, str]]:
@@ -134,9 +164,8 @@ def short_name(name: str) -> str:
 
 
 def model_words(model: str) -> str:
-    """ "NVIDIA-H100-80GB-HBM3" -> "H100 80GB HBM3"."""
-    words = model.replace("-", " ").strip()
-    return words.removeprefix("NVIDIA ") or "unknown model"
+    """The class of a card by what a node calls it: "NVIDIA-H100-80GB-HBM3" -> "H100 80GB"."""
+    return card_class(model) or "unknown model"
 
 
 def shape_words(gpus: int, model: str) -> str:
@@ -156,14 +185,14 @@ def _table_row(
     cluster: Cluster, node: NodeFacts, pool: PoolFacts | None, names: Names
 ) -> dict[str, Any]:
     cells = [cell["state"] for cell in _cells(cluster, node, names)]
-    plain = node.sharing == "none"
     return {
         "cluster": cluster.name,
         "name": node.name,
-        "shape": shape_words(pool.gpus_per_node, pool.gpu_model) if pool else "",
+        "shape": shape_words(pool.gpus_per_node, class_of(pool)) if pool else "",
         "zone": node.zone,
-        "allocated": cells.count("full") if plain else 0,
-        "free": cells.count("free") if plain else 0,
+        "allocated": cells.count("full"),
+        "free": cells.count("free"),
+        "shared": cells.count("part"),
         "blocked": cells.count("off"),
         "faulty": cells.count("fault"),
         "unknown": cells.count("unknown"),

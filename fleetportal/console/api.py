@@ -19,7 +19,7 @@ from fleetportal.rest.filters import refuse_unknown
 
 
 class ModelShare(serializers.Serializer[Any]):
-    gpu_model = serializers.CharField(help_text="As the nodes name it; empty where none does.")
+    gpu_model = serializers.CharField(help_text="Class of the card; empty where no node names one.")
     gpus = TALLY(help_text="The share of this model.")
 
 

@@ -52,7 +52,8 @@ def cluster_of(found: tuple[NodeFacts, ...], quota: int = 3, **fields: object) -
 
 def in_boxes(found: tuple[NodeFacts, ...]) -> int:
     """Cards by the plain definition: offered ones and those that should be."""
-    return sum(max(n.allocatable, n.physical or 0) for n in found if n.sharing == "none")
+    plain = sum(max(n.allocatable, n.physical or 0) for n in found if n.sharing == "none")
+    return plain + sum(n.physical or 0 for n in found if n.sharing != "none")
 
 
 STATES = st.sampled_from(["ready", "degraded", "unreachable", "different_cluster", "draining"])
@@ -87,16 +88,18 @@ def test_the_fleets_total_is_the_sum_over_clusters_and_over_models(
 def test_the_grids_cells_show_the_same_classes_as_the_totals(
     found: tuple[NodeFacts, ...], state: str, cordoned: bool
 ) -> None:
-    plain = tuple(one for one in found if one.sharing == "none")
-    cluster = cluster_of(plain, state=state, cordoned=cordoned)
+    cluster = cluster_of(found, state=state, cordoned=cordoned)
     tally = census.tally(cluster)
     names = Names(Principal(User(fleet_role="operator")), [])
     rows = grid_nodes(cluster, names, timezone.now())
     cells = [cell["state"] for row in rows for cell in row["cells"]]
-    shown = {word: cells.count(word) for word in ("full", "free", "off", "fault", "unknown")}
+    shown = {
+        word: cells.count(word) for word in ("full", "free", "part", "off", "fault", "unknown")
+    }
     assert shown == {
         "full": tally.allocated,
         "free": tally.free,
+        "part": tally.shared,
         "off": tally.blocked,
         "fault": tally.faulty,
         "unknown": tally.unknown,
@@ -141,10 +144,16 @@ def test_quota_counts_only_what_does_not_exist_yet() -> None:
     assert (tally.provisionable, tally.in_quota, tally.quota, tally.total) == (16, 8, 24, 24)
 
 
-def test_slices_of_shared_gpus_stand_apart() -> None:
+def test_a_shared_gpu_is_one_card_however_many_parts_it_has() -> None:
     shared = replace(node(), sharing="time-slicing", allocatable=32)
     tally = census.tally(cluster_of((shared,), quota=0))
-    assert (tally.shared, tally.total) == (32, 0)
+    assert (tally.shared, tally.shares, tally.total, tally.free) == (8, 32, 8, 0)
+
+
+def test_two_spellings_of_one_card_are_one_line() -> None:
+    found = (node("a"), node("b"))
+    pools = (pool("h100", found[:1]), replace(pool("b", ()), gpu_model="nvidia-h100-80gb"))
+    assert set(census.count(found, pools)) == {"H100 80GB"}
 
 
 def test_a_row_that_cannot_be_read_counts_as_nothing() -> None:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from clusters.engine.inventory import Inventory, Quota, slots
-from clusters.engine.pods import gpu_request
+from clusters.engine.pods import gpu_requests
 from clusters.engine.shapes import PodSpec
 from clusters.engine.types import PoolKind, ProvisionerMode
 from tests.engine.gpu_nodes import Raw, inventory_of, node, pod
@@ -93,8 +93,8 @@ def test_shared_gpus_are_named_and_give_no_slots(change: dict[str, Any], sharing
     assert pool.sharing == sharing
     assert inventory.slots(pool.key, 1) == 0
     assert pool.whole_free_nodes == pool.largest_free_group == 0
-    assert inventory.totals.gpus == 0
-    assert inventory.totals.shared == 8
+    assert inventory.totals.gpus == inventory.totals.shared == 8
+    assert inventory.totals.free == 0
     assert any("shared" in line for line in inventory.warnings)
 
 
@@ -221,7 +221,7 @@ def test_init_containers_and_sidecars_count_as_the_scheduler_counts_them() -> No
         return {"resources": {"requests": {"nvidia.com/gpu": gpus}}, **extra}
 
     def asked(spec: Raw) -> int:
-        return gpu_request(msgspec.convert(spec, PodSpec))
+        return sum(gpu_requests(msgspec.convert(spec, PodSpec)).values())
 
     sidecar, plain = asks(1, restartPolicy="Always"), asks(4)
     assert asked({"containers": [asks(2)], "initContainers": [sidecar, plain]}) == 5

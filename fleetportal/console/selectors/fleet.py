@@ -59,9 +59,11 @@ def overview_for(principal: Principal) -> Overview:
 def figures(found: Overview) -> list[Figure]:
     """The classes in reading order; their values add up to the total."""
     total = found.total
+    shared = Figure("shared", "Shared", total.shared, f"in {total.shares} parts")
     return [
         Figure("allocated", "Allocated", total.allocated, "held by pods"),
         Figure("free", "Free", total.free, _whole(total)),
+        *([shared] if total.shared else []),
         Figure("blocked", "Blocked", total.blocked, "cordoned or kept"),
         Figure("faulty", "Faulty", total.faulty, "not offered"),
         Figure("unknown", "Unknown", total.unknown, "no contact"),
