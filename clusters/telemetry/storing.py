@@ -1,0 +1,110 @@
+"""Scrapes on their way into the database: many clusters in one short transaction.
+
+At most one scrape of each cluster waits; a newer one takes its place, and the next differences
+span both. So a slow database costs resolution and never memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+from uuid import UUID
+
+from django.db import close_old_connections, connections
+from django.utils import timezone
+
+from clusters.engine.telemetry.types import Scrape
+from clusters.services.telemetry import Seen, looks_store
+from clusters.services.telemetry_retention import hours_prune, ticks_prune
+from fleetportal.pulse import leases
+
+log = logging.getLogger(__name__)
+
+LONGEST = 0.05  # seconds of a transaction; batches shrink above it
+MOST = 40  # clusters in one transaction
+PAUSE = 0.1  # seconds between two transactions, so that others may write
+PRUNE_EVERY = 5.0  # seconds
+LEASE = 30.0
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Storer:
+    """One per process. Its database work happens on one thread of its own."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[UUID, Seen] = {}
+        self._rung = asyncio.Event()
+        self._thread = ThreadPoolExecutor(1, "telemetry-db")
+        self._size = 10
+        self.stored = 0  # scrapes
+        self.lost = 0  # scrapes whose watch was not ours any more
+        self.slowest = 0.0  # seconds of the longest store
+
+    def put(self, cluster_id: UUID, scrape: Scrape, token: int) -> None:
+        """Store it soon. Never waits."""
+        self._waiting[cluster_id] = Seen(cluster_id, scrape, token)
+        self._rung.set()
+
+    async def run(self) -> None:
+        """Until cancelled. What still waits is then lost, as by a crash."""
+        pruning = asyncio.create_task(self._prune())
+        try:
+            while True:
+                await self._rung.wait()
+                await self._store(self._take())
+                await asyncio.sleep(PAUSE)
+        finally:
+            pruning.cancel()
+            self._thread.submit(connections.close_all)
+            self._thread.shutdown(wait=True)
+
+    async def call(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run database work on the thread, after what is under way."""
+
+        def guarded() -> R:
+            close_old_connections()
+            return work(*args, **kwargs)
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, guarded)
+
+    def _take(self) -> list[Seen]:
+        keys = list(self._waiting)[: self._size]
+        taken = [self._waiting.pop(key) for key in keys]
+        if not self._waiting:
+            self._rung.clear()
+        return taken
+
+    async def _store(self, looks: Sequence[Seen]) -> None:
+        began = time.monotonic()
+        try:
+            stored = await self.call(looks_store, looks)
+        except Exception:  # a database that is away: the next scrape spans this one
+            log.exception("telemetry.store_failed")
+            return
+        took = time.monotonic() - began
+        self.stored += len(stored)
+        self.lost += len(looks) - len(stored)
+        self.slowest = max(self.slowest, took)
+        self._size = max(1, self._size // 2) if took > LONGEST else min(MOST, self._size + 1)
+
+    async def _prune(self) -> None:
+        """One process at a time; a step at a time, so that scrapes need not wait."""
+        while True:
+            await asyncio.sleep(PRUNE_EVERY)
+            try:
+                await self.call(_prune)
+            except Exception:
+                log.exception("telemetry.prune_failed")
+
+
+def _prune() -> None:
+    if leases.hold("telemetry-retention", seconds=LEASE) is not None:
+        now = timezone.now()
+        ticks_prune(now, batches=4)
+        hours_prune(now, batches=1)
