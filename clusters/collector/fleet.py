@@ -1,124 +1,149 @@
-"""All clusters: who is watched, what is stored, and that only one collector does it."""
+"""All clusters of one collector: which are ours, who is watched, what is stored.
+
+Several collectors share a fleet by leases (services.watches). Work on the database happens on two
+threads: one for what keeps us the owner, one for what was seen, so that many stores at once never
+cost us a lease. Each cluster has one store under way at a time, so that none pushes others aside.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 import logging
-from collections.abc import Callable
+import os
+import socket
+import uuid
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
+from math import inf
 from typing import ParamSpec, TypeVar
 
-from django.conf import settings
-from django.db import close_old_connections
-from django.utils import timezone
+from django.db import Error, InterfaceError, OperationalError, close_old_connections
 
-from clusters.collector.cache import STORED, Cache
-from clusters.collector.member import Member
+from clusters.collector import stores
+from clusters.collector.cache import Cache
+from clusters.collector.member import Companion, Member
+from clusters.collector.stores import Row, Seen
 from clusters.engine.health import Contact
-from clusters.models import Check, Cluster
-from clusters.services.checks import check_request, checks_prune
-from clusters.services.connections import connection_of
-from clusters.services.observation import (
-    contact_record,
-    inventory_store,
-    objects_store,
-    seen,
-    tell,
-)
-from clusters.services.probing import PROBE_EVERY, TASK
-from fleetportal.kit.errors import PortalError
-from fleetportal.pulse import heartbeats, leases
+from clusters.gateway import Connection
+from clusters.gateway.pacing import Slots
+from clusters.gateway.stream import StreamClient
+from clusters.services.watches import LEASE, Fence, FenceLost
 
 log = logging.getLogger(__name__)
 
 LOOK = 1.0  # seconds between looks at the list of clusters
+BEAT = 5.0  # seconds between heartbeats, renewals and "still true" stamps
 PRUNE_EVERY = 720  # beats: once an hour
-BEAT = 5.0  # seconds between heartbeats and "still true" stamps
-LEASE = 15.0
+AGAIN = 2.0  # seconds until a store is tried again that the database had no time for
+STARTS = 100  # members started at once
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Stamp = tuple[object, ...]
 
 
 @dataclass
 class Watched:
     """A member with what it was started from."""
 
+    row: Row
+    fence: Fence
     member: Member
     task: asyncio.Task[None]
-    stamp: Stamp  # changes of it mean a new start
-    facts: Stamp  # changes of it mean storing again
-    row: Cluster
     cache: Cache = field(repr=False)
+    storing: bool = False
 
     @property
     def current(self) -> bool:
         """What is stored is what the cluster holds: all is watched, nothing left to store."""
-        return self.member.alive and not self.cache.dirty
+        return self.member.alive and not self.cache.dirty and not self.storing
 
 
 class Fleet:
-    """Database work happens on one thread: SQLite has one writer anyway."""
+    """One collector. `name` is shown; `holder` is of this run alone: no two share leases."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "") -> None:
+        self.name = name or f"{socket.gethostname()}:{os.getpid()}"
+        self.holder = f"{self.name[:80]}/{uuid.uuid4().hex[:12]}"
         self._watched: dict[str, Watched] = {}
-        self._thread = ThreadPoolExecutor(1, "collector-db")
+        self._owning = ThreadPoolExecutor(1, "collector-leases")
+        self._storing = ThreadPoolExecutor(1, "collector-stores")
+        self._renewed = -inf  # loop time
+        self._connects = Slots(50, 0.5)
+        self._lists = Slots(32, 2.0)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop` is set."""
+        """Until `stop` is set; then others may take over at once."""
         beat = asyncio.create_task(self._beat())
         try:
             while not stop.is_set():
                 await self._look_safely()
-                try:
+                with suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), LOOK)
-                except TimeoutError:
-                    continue
         finally:
             tasks = [beat, *(watched.task for watched in self._watched.values())]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            self._thread.shutdown(wait=True)
+            with suppress(Error):
+                await self._db(self._owning, stores.farewell, self.name, self.holder)
+            self._storing.shutdown(wait=True)
+            self._owning.shutdown(wait=True)
 
     async def _look_safely(self) -> None:
-        """A database that is busy or away for a moment must not end the collector."""
+        """A database that is busy or away for a moment must not end the collector. When it is away
+        for longer than a lease, others may be watching our clusters by now."""
         try:
             await self._look()
         except Exception:
             log.exception("collector.look_failed")
+            if _now() - self._renewed > LEASE.total_seconds():
+                self._stop(list(self._watched))
 
     async def _look(self) -> None:
-        """Start members for new clusters, restart changed ones, stop those that left."""
-        if not await self._db(_hold):
-            self._stop(list(self._watched))
-            return
-        rows = await self._db(_rows)
-        self._stop([pk for pk in self._watched if pk not in rows])
-        for pk, (row, stamp, facts) in rows.items():
-            watched = self._watched.get(pk)
-            if watched is not None and (watched.stamp != stamp or watched.task.done()):
-                self._stop([pk])
-                watched = None
-            if watched is None:
-                await self._start(row, stamp, facts)
-                continue
-            watched.row = row
-            if watched.facts != facts:
-                watched.facts = facts
+        """Start members for our clusters, restart changed ones, stop those that left."""
+        begun, renew = _now(), _now() - self._renewed > BEAT
+        tokens = await self._db(self._owning, stores.keep, self.holder, renew)
+        if renew:
+            self._renewed = begun
+        rows = await self._db(self._owning, stores.rows_of, tokens)
+        self._stop([pk for pk in self._watched if self._ended(pk, tokens, rows)])
+        surplus = await self._db(self._owning, stores.surplus, tokens, rows)
+        self._stop([pk for pk in surplus if pk in self._watched])
+        if surplus:
+            await self._db(self._owning, stores.release, self.holder, surplus)
+        fresh = [pk for pk in rows if pk not in self._watched and pk not in surplus]
+        for start in range(0, len(fresh), STARTS):
+            await self._start([rows[pk] for pk in fresh[start : start + STARTS]], tokens)
+        for pk, watched in self._watched.items():
+            changed = watched.row.facts != rows[pk].facts
+            watched.row = rows[pk]
+            if changed:
                 watched.member.touch()
 
-    async def _start(self, row: Cluster, stamp: Stamp, facts: Stamp) -> None:
-        pk = str(row.pk)
-        try:
-            connection = await self._db(connection_of, row)
-        except PortalError as error:
-            await self._report(pk, Contact.REFUSED, error.message)
-            return
-        cache = Cache()
+    def _ended(self, pk: str, tokens: Mapping[str, int], rows: Mapping[str, Row]) -> bool:
+        """Does this member have to go, or to be started anew?"""
+        watched, row = self._watched[pk], rows.get(pk)
+        ours = tokens.get(pk) == watched.fence.token
+        return not ours or row is None or row.stamp != watched.row.stamp or watched.task.done()
+
+    async def _start(self, rows: Sequence[Row], tokens: Mapping[str, int]) -> None:
+        found = await self._db(self._owning, stores.connections_of, [row.pk for row in rows])
+        for row in rows:
+            fence = Fence(row.pk, self.holder, tokens[row.pk])
+            connection = found.get(row.pk)
+            if isinstance(connection, Connection):
+                self._watched[row.pk] = self._watch(row, fence, connection)
+            elif connection is not None:
+                reason = connection.message
+                call = partial(stores.contact_store, fence, Contact.REFUSED, reason)
+                await self._db(self._storing, call)
+
+    def _watch(self, row: Row, fence: Fence, connection: Connection) -> Watched:
+        cache, pk = Cache(), row.pk
 
         async def report(contact: Contact, reason: str) -> None:
             await self._report(pk, contact, reason)
@@ -126,125 +151,80 @@ class Fleet:
         async def flush() -> None:
             await self._flush(pk)
 
-        member = Member(connection, row.uid, cache, report, flush)
+        client = StreamClient(connection, self._connects)
+        companions = companions_of(fence, cache)
+        member = Member(
+            client, row.uid, cache, report, flush, lists=self._lists, companions=companions
+        )
         task = asyncio.create_task(member.run(), name=f"member-{row.name}")
-        self._watched[pk] = Watched(member, task, stamp, facts, row, cache)
+        return Watched(row, fence, member, task, cache)
 
-    def _stop(self, pks: list[str]) -> None:
+    def _stop(self, pks: Sequence[str]) -> None:
         for pk in pks:
             watched = self._watched.pop(pk)
             if watched.task.done() and not watched.task.cancelled():
-                name = watched.row.name
-                log.error(
-                    "member.ended", extra={"cluster": name}, exc_info=watched.task.exception()
-                )
+                error = watched.task.exception()
+                log.error("member.ended", extra={"cluster": watched.row.name}, exc_info=error)
             watched.task.cancel()
 
     async def _report(self, pk: str, contact: Contact, reason: str) -> None:
         """A good contact with a cluster that is fine is not worth a write; `seen` covers it."""
         watched = self._watched.get(pk)
-        if watched is not None:
-            row = watched.row
-            quiet = row.state == "ready" and not row.failures and not row.successes
-            if contact is Contact.OK and quiet:
-                return
-        await self._db(_record, pk, contact, reason)
+        if watched is None or (contact is Contact.OK and watched.row.quiet):
+            return
+        try:
+            await self._db(self._storing, stores.contact_store, watched.fence, contact, reason)
+        except FenceLost:
+            self._stop([pk])
+        except Error:
+            log.warning("collector.contact_lost", exc_info=True, extra={"cluster": pk})
 
     async def _flush(self, pk: str) -> None:
         watched = self._watched.get(pk)
         if watched is None:
             return
-        dirty = watched.cache.take()
-        objects = {kind: watched.cache.objects(kind) for kind in dirty | {"Node", "Pod"}}
-        await self._db(_store, pk, dirty, objects)
+        what = Seen.of(watched.cache)
+        watched.storing = True
+        try:
+            await self._db(self._storing, stores.seen_store, watched.fence, what)
+        except FenceLost:
+            self._stop([pk])
+        except (OperationalError, InterfaceError):
+            log.warning("collector.store_delayed", exc_info=True, extra={"cluster": pk})
+            watched.cache.dirty |= what.dirty
+            await asyncio.sleep(AGAIN)
+            watched.member.touch()
+        except Error:
+            log.exception("collector.store_refused", extra={"cluster": pk})
+        finally:
+            watched.storing = False
 
     async def _beat(self) -> None:
         """Say that we live, and that what is stored of live members is still true."""
         for number in itertools.count():
             alive = [pk for pk, watched in self._watched.items() if watched.current]
             try:
-                await self._db(_beat, alive)
+                await self._db(self._owning, stores.beat, self.name, self.holder, alive)
                 if number % PRUNE_EVERY == 0:
-                    await self._db(checks_prune)
+                    await self._db(self._owning, stores.prune)
             except Exception:
                 log.exception("collector.beat_failed")
             await asyncio.sleep(BEAT)
 
-    async def _db(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    async def _db(
+        self, thread: ThreadPoolExecutor, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
         def work() -> R:
             close_old_connections()
             return call(*args, **kwargs)
 
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        return await asyncio.get_running_loop().run_in_executor(thread, work)
 
 
-def _hold() -> bool:
-    return leases.hold("collector", seconds=LEASE) is not None
+def companions_of(fence: Fence, cache: Cache) -> Sequence[Companion]:
+    """What runs beside the watches of a cluster."""
+    return ()
 
 
-def _rows() -> dict[str, tuple[Cluster, Stamp, Stamp]]:
-    """Clusters to watch: identified ones, with what makes a restart or a fresh write needed."""
-    rows = (
-        Cluster.objects.managed()
-        .exclude(uid="")
-        .defer("pools_packed", "nodes_packed")
-        .prefetch_related("quotas")
-    )
-    return {str(row.pk): (row, _stamp(row), _facts(row)) for row in rows}
-
-
-def _stamp(row: Cluster) -> Stamp:
-    return (row.server, row.credential_version, row.uid)
-
-
-def _facts(row: Cluster) -> Stamp:
-    quotas = sorted((q.instance_type, q.nodes, q.capacity_type) for q in row.quotas.all())
-    return (row.capabilities.get("provisioner"), row.provider, row.region, *quotas)
-
-
-def _record(pk: str, contact: Contact, reason: str) -> None:
-    cluster = Cluster.objects.filter(pk=pk).first()
-    if cluster is not None:
-        contact_record(cluster=cluster, contact=contact, reason=reason)
-
-
-def _store(
-    pk: str,
-    dirty: set[str],
-    objects: dict[str, list[dict[str, object]]],
-) -> None:
-    cluster = Cluster.objects.prefetch_related("quotas").filter(pk=pk).first()
-    if cluster is None:
-        return
-    changed = False
-    if dirty & {"Node", "Pod"}:
-        at = timezone.now()
-        inventory_store(cluster=cluster, nodes=objects["Node"], pods=objects["Pod"], at=at)
-    for kind in dirty & STORED:
-        bodies = objects[kind]
-        if kind == "Pod":
-            bodies = [b for b in bodies if _owned(b)]
-        changed |= objects_store(
-            cluster=cluster,
-            kind=kind,
-            bodies=bodies,
-            install=settings.INSTALL_ID,
-        )
-    if changed:
-        tell(cluster)
-
-
-def _owned(body: dict[str, object]) -> bool:
-    metadata = body.get("metadata")
-    labels = metadata.get("labels") if isinstance(metadata, dict) else None
-    return isinstance(labels, dict) and "kaito.sh/workspace" in labels
-
-
-def _beat(alive: list[str]) -> None:
-    now = timezone.now()
-    heartbeats.beat("collector", "collector")
-    seen(alive, now)
-    due = Cluster.objects.managed().filter(pk__in=alive, probed_at__lt=now - PROBE_EVERY)
-    open_checks = Check.objects.filter(kind=TASK, state__in=["pending", "running"])
-    for cluster in due.exclude(pk__in=open_checks.values("cluster_id"))[:20]:
-        check_request(kind=TASK, cluster=cluster)
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -14,14 +15,16 @@ from django.utils import timezone
 from clusters import selectors
 from clusters.engine.health import Contact, Health, next_health
 from clusters.engine.inventory import Inventory, Quota, build_inventory
-from clusters.engine.shapes import loose_node, loose_pod
+from clusters.engine.shapes import Node, Pod, ResourceClaim, ResourceSlice
 from clusters.engine.skus import sku_facts
 from clusters.engine.types import Capabilities, PoolFacts, PoolKind
 from clusters.models import Cluster, ObservedObject, Pool
 from clusters.pricing import pool_priced, price_book
 from clusters.services.heat import heat_store
+from clusters.services.watches import Fence
 from clusters.states import CLUSTER
 from fleetportal.journal.services import event_record
+from fleetportal.kit import news
 from fleetportal.kit.errors import Permanent, Stale
 from fleetportal.kit.states import move
 
@@ -36,47 +39,67 @@ UNKNOWN_QUOTA_SLOTS = 1_000_000  # claims on a pool whose quota nobody declared
 def inventory_store(
     *,
     cluster: Cluster,
-    nodes: Iterable[Mapping[str, object]],
-    pods: Iterable[Mapping[str, object]],
+    nodes: Iterable[Node],
+    pods: Iterable[Pod],
+    slices: Iterable[ResourceSlice] = (),
+    claims: Iterable[ResourceClaim] = (),
     at: datetime,
+    fence: Fence | None = None,
 ) -> bool:
-    """Store the inventory of raw nodes and pods. True when it differs from what was stored."""
+    """Store what these objects make together. True when it differs from what was stored.
+
+    Raises FenceLost when `fence` does not hold any more; then nothing is stored.
+    """
     quotas = [Quota(q.instance_type, q.nodes, q.capacity_type) for q in cluster.quotas.all()]
     mode = selectors.capabilities_of(cluster).provisioner
     found = build_inventory(
-        filter(None, map(loose_node, nodes)),
-        filter(None, map(loose_pod, pods)),
+        nodes,
+        pods,
+        slices=slices,
+        claims=claims,
         quotas=quotas,
         skus=sku_facts,
         mode=mode,
+        now=at,
     )
     book = price_book()
     pools = tuple(pool_priced(cluster, pool, book) for pool in found.pools)
     packed = {"pools_packed": selectors.pack(pools), "nodes_packed": selectors.pack(found.nodes)}
     fresh = {"observed_at": at, **_totals(found)}
     if all(bytes(getattr(cluster, key)) == value for key, value in packed.items()):
-        Cluster.objects.filter(pk=cluster.pk).update(observed_at=at)
+        with _held(fence):
+            Cluster.objects.filter(pk=cluster.pk).update(observed_at=at)
         return False
-    with transaction.atomic():
+    with _held(fence):
         Cluster.objects.filter(pk=cluster.pk).update(
             **packed, **fresh, region=cluster.region or found.region
         )
         _store_pools(cluster, pools, at)
         heat_store(cluster=cluster, at=at)
+        _publish(cluster)
     for key, value in {**packed, **fresh}.items():
         setattr(cluster, key, value)
     return True
 
 
-def seen(clusters: Iterable[object], at: datetime) -> None:
-    """These clusters' watches are alive: what is stored is still true."""
-    Cluster.objects.filter(pk__in=list(clusters)).update(observed_at=at, last_contact_at=at)
+def seen(clusters: Iterable[object], at: datetime, *, holder: str) -> None:
+    """These clusters' watches are alive: what is stored is still true. Others' are left alone."""
+    held = Cluster.objects.filter(watch__lease_holder=holder, watch__lease_expires_at__gt=at)
+    held.filter(pk__in=list(clusters)).update(observed_at=at, last_contact_at=at)
 
 
 def objects_store(
-    *, cluster: Cluster, kind: str, bodies: Sequence[Mapping[str, Any]], install: str
+    *,
+    cluster: Cluster,
+    kind: str,
+    bodies: Sequence[Mapping[str, Any]],
+    install: str,
+    fence: Fence | None = None,
 ) -> bool:
-    """Store all objects of one kind; those not given are gone. True when anything changed."""
+    """Store all objects of one kind; those not given are gone. True when anything changed.
+
+    Raises FenceLost when `fence` does not hold any more; then nothing is stored.
+    """
     now = timezone.now()
     known = {
         (row.namespace, row.name): row
@@ -88,7 +111,7 @@ def objects_store(
     lost = [row.pk for key, row in known.items() if key not in given and not row.deleted_at]
     if not fresh and not lost:
         return False
-    with transaction.atomic():
+    with _held(fence):
         ObservedObject.objects.bulk_create(
             fresh,
             update_conflicts=True,
@@ -105,13 +128,21 @@ def objects_store(
         )
         ObservedObject.objects.filter(pk__in=lost).update(deleted_at=now)
         _count(cluster)
+        _publish(cluster)
     return True
 
 
-def contact_record(*, cluster: Cluster, contact: Contact | None, reason: str = "") -> bool:
+def contact_record(
+    *,
+    cluster: Cluster,
+    contact: Contact | None,
+    reason: str = "",
+    fence: Fence | None = None,
+) -> bool:
     """Count one contact and move the cluster's state when enough have agreed. True: it moved.
 
     Where another process moved it meanwhile, theirs stands and the next contact speaks again.
+    Raises FenceLost when `fence` does not hold any more; then nothing is stored.
     """
     now = timezone.now()
     seen_at = cluster.last_contact_at
@@ -123,20 +154,22 @@ def contact_record(*, cluster: Cluster, contact: Contact | None, reason: str = "
         counts["last_contact_at"] = now
     if after.state != before.state:
         fields = {"state_reason": after.reason, "state_since": now, **counts}
-        return _to_state(cluster, after.state, fields)
+        return _to_state(cluster, after.state, fields, fence)
     if contact is not None:
-        Cluster.objects.filter(pk=cluster.pk).update(**counts)
+        with _held(fence):
+            Cluster.objects.filter(pk=cluster.pk).update(**counts)
         for key, value in counts.items():
             setattr(cluster, key, value)
     return False
 
 
-def _to_state(cluster: Cluster, state: str, fields: Mapping[str, Any]) -> bool:
+def _to_state(cluster: Cluster, state: str, fields: Mapping[str, Any], fence: Fence | None) -> bool:
     try:
-        with transaction.atomic():
+        with _held(fence):
             reason = fields["state_reason"]
             move(cluster, state, machine=CLUSTER, reason=reason, **fields)
             _count(cluster)
+            _publish(cluster)
     except Stale:
         return False
     tell(cluster)
@@ -184,6 +217,19 @@ def announce(cluster: Cluster) -> None:
     """
     _count(cluster)
     tell(cluster)
+
+
+@contextmanager
+def _held(fence: Fence | None) -> Iterator[None]:
+    """A transaction in which the fence holds."""
+    with transaction.atomic():
+        if fence is not None:
+            fence.hold()
+        yield
+
+
+def _publish(cluster: Cluster) -> None:
+    news.changed(f"cluster:{cluster.pk}", "clusters", "fleet")
 
 
 def _count(cluster: Cluster) -> None:

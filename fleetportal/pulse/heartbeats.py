@@ -10,6 +10,7 @@ from django.utils import timezone
 from fleetportal.pulse.models import Heartbeat
 
 ALIVE_FOR = timedelta(seconds=30)
+FORGET_AFTER = timedelta(days=1)
 KINDS = ("worker", "ticker", "collector")
 
 
@@ -21,6 +22,18 @@ def age(kind: str) -> float | None:
     """Seconds since the last sign of any process of this kind; None when there never was one."""
     at = Heartbeat.objects.filter(kind=kind).aggregate(at=Max("at"))["at"]
     return None if at is None else (timezone.now() - at).total_seconds()
+
+
+def count(kind: str, within: timedelta = ALIVE_FOR) -> int:
+    """How many processes of this kind have given a sign within that time."""
+    return Heartbeat.objects.filter(kind=kind, at__gt=timezone.now() - within).count()
+
+
+def forget(kind: str, name: str = "") -> None:
+    """Of a process that ends: no more signs are expected. Without a name: those long gone."""
+    rows = Heartbeat.objects.filter(kind=kind)
+    gone = rows.filter(name=name) if name else rows.filter(at__lt=timezone.now() - FORGET_AFTER)
+    gone.delete()
 
 
 def alive(kind: str) -> bool:
