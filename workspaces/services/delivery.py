@@ -14,13 +14,13 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from clusters.engine.telemetry.runtimes import read_runtime
 from clusters.gateway import Gateway, kinds, kube_system_uid
 from clusters.services.connections import gateway_of
 from clusters.services.observation import announce
 from fleetportal.kit import news
 from fleetportal.kit.errors import Permanent, PortalError, Refused, Temporary
 from fleetportal.kit.states import move
-from workspaces.engine.exposition import requests_in_flight
 from workspaces.engine.manifests import OURS
 from workspaces.engine.ownership import desired_hash, differs, stamp, with_token
 from workspaces.models import Workspace, WorkspaceObject
@@ -152,9 +152,10 @@ def _load(workspace: Workspace) -> tuple[float | None, float | None]:
     waiting: float | None = 0.0
     for child in children_of(workspace, gateway):
         answer = gateway.service_proxy(workspace.namespace, child, 80, "GET", "/metrics")
-        found = requests_in_flight(answer.body.decode(errors="replace"))
-        running = _plus(running, found.running)
-        waiting = _plus(waiting, found.waiting)
+        reading = read_runtime(answer.body)
+        gauges = reading.gauges if reading else {}
+        running = _plus(running, gauges.get("running"))
+        waiting = _plus(waiting, gauges.get("waiting"))
     return running, waiting
 
 
