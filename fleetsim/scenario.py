@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from fleetsim import actors
-from fleetsim.actors import loads, timing, writers
+from fleetsim.actors import exporters, loads, prometheus, timing, writers
 from fleetsim.actors.member import Member
 from fleetsim.actors.spec import ClusterSpec
 from fleetsim.store import ApiError, ClusterStore, Fleet
@@ -52,6 +52,9 @@ def make_cluster(fleet: Fleet, name: str, spec: Spec) -> ClusterStore:
     install.install(store, settings)
     people.seed_nodes(store, settings, contents.get("nodes", []))
     _seed_idle_pods(store, contents.get("pods", 0))
+    if settings.exporters:
+        exporters.seed(store)
+        _seed_prometheus(store)
     actors.of(fleet).attach(store, settings)
     for row in contents.get("foreign_workspaces", ()):
         people.ensure_namespace(store, row["namespace"])
@@ -89,6 +92,14 @@ def _seed_idle_pods(store: ClusterStore, wanted: int) -> None:
     have = len(store.list("Pod"))
     for number in range(have, wanted if nodes else 0):
         people.seed_pod(store, f"web-{number}", nodes[number % len(nodes)], 0)
+
+
+def _seed_prometheus(store: ClusterStore) -> None:
+    """A Prometheus that has been there for longer than the portal."""
+    nodes = store.list("Node")
+    node = nodes[0]["metadata"]["name"] if nodes else "system-0"
+    for obj in prometheus.objects(node):
+        store.seed(exporters.running(obj, "10.244.252.2") if obj["kind"] == "Pod" else obj)
 
 
 def registration(fleet: Fleet) -> list[Spec]:

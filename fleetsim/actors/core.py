@@ -14,6 +14,7 @@ from fleetsim.actors import (
     admission,
     cloud,
     endpoints,
+    exporters,
     inferenceset,
     kubelet,
     loads,
@@ -49,6 +50,7 @@ CONTROLLERS: dict[str, Reconcile] = {
     "scheduler": scheduler.reconcile,
     "kubelet": kubelet.reconcile,
     "endpoints": endpoints.reconcile,
+    "exporter": exporters.reconcile,
 }
 
 
@@ -230,6 +232,8 @@ def _on_pool(m: Member, change: str, obj: Obj) -> None:
 def _on_node(m: Member, change: str, obj: Obj) -> None:
     if change == "DELETED":
         kubelet.node_lost(m, meta(obj)["name"])
+    elif m.spec.exporters:
+        m.enqueue("exporter", "", meta(obj)["name"])
     m.enqueue("scheduler", "", "")
     _workspace_of_labels(m, labels(obj))
     if m.spec.byo:

@@ -9,13 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from fleetsim.actors import naming
 from fleetsim.actors.objects import Obj, labels, meta, notes_of
 from fleetsim.load.demand import Knob, Profile
 from fleetsim.load.meter import Meter
-from fleetsim.load.noise import key
+from fleetsim.load.noise import Ints, key
 from fleetsim.runtimes.sheet import Sheet
 
 if TYPE_CHECKING:
@@ -52,9 +50,10 @@ class Served:
     def workspace(self) -> str:
         return self.labels.get(naming.WORKSPACE, "")
 
-    def sheet(self, moments: np.typing.NDArray[np.int64]) -> Sheet:
-        """Its numbers at these moments (ms since 1970)."""
-        return Sheet(self.model, self.version, self.meter.profile, self.meter.work(moments))
+    def sheet(self, moments: Ints, whole: bool = False) -> Sheet:
+        """Its numbers at these moments (ms since 1970); `whole` as in Meter.work."""
+        work = self.meter.work(moments, whole)
+        return Sheet(self.model, self.version, self.meter.profile, work)
 
 
 @dataclass(slots=True)

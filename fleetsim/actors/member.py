@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from fleetsim.actors.agenda import Agenda
+from fleetsim.actors.floor import Floor
 from fleetsim.actors.loads import Loads
 from fleetsim.actors.objects import Obj, digest, key_of, meta
 from fleetsim.actors.spec import ClusterSpec
@@ -44,6 +45,7 @@ class Member:
     configs: dict[tuple[str, str], tuple[str, datetime]] = field(default_factory=dict)
     progress: dict[str, Progress] = field(default_factory=dict)
     loads: Loads = field(default_factory=Loads)
+    floor: Floor = field(default_factory=Floor)
     joined: int = 0  # ms since 1970: when the actors came
     busy: set[str] = field(default_factory=set)  # uids that a timer already serves
     pending: set[tuple[str, str]] = field(default_factory=set)  # pods without a node

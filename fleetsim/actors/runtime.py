@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from fleetsim.actors import engine, estimate, loads, models, naming
+from fleetsim.actors import engine, estimate, exporters, loads, models, naming, prometheus
 from fleetsim.actors.member import Member, Progress
 from fleetsim.actors.objects import Obj, digest, meta
 from fleetsim.actors.workload import PORT
@@ -25,6 +25,9 @@ def answer(
     m: Member, pod: Obj, port: int, method: str, path: str, headers: dict[str, str], body: bytes
 ) -> Response:
     """What the pod says. Raises ApiError 503 where nothing listens: Ray workers, other ports."""
+    other = _other(m, pod, port, method, path, body)
+    if other is not None:
+        return other
     progress = m.progress.get(meta(pod)["uid"])
     address = (pod.get("status") or {}).get("podIP", "")
     downloading = progress is not None and progress.stage in ("weights", "load")
@@ -48,6 +51,18 @@ def answer(
         return _json({"detail": "Method Not Allowed" if path in known else "Not Found"},
                      405 if path in known else 404)  # fmt: skip
     return handler(m, pod, body)
+
+
+def _other(m: Member, pod: Obj, port: int, method: str, path: str, body: bytes) -> Response | None:
+    """What pods answer that are no engines: exporters and the Prometheus."""
+    kind = exporters.kind_of(pod)
+    if kind and exporters.PORTS[kind] == port:
+        found = path.split("?")[0] == "/metrics"
+        text = exporters.text(m, pod, kind) if found else "404 page not found\n"
+        return Response(200 if found else 404, text.encode(), _TEXT)
+    if port == prometheus.PORT and prometheus.plays(pod):
+        return prometheus.answer(m, method, path, body)
+    return None
 
 
 def _before(m: Member, progress: Progress, path: str) -> Response:

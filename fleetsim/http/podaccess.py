@@ -48,9 +48,9 @@ def proxy_reply(cluster: ClusterStore, target: Target, request: Request) -> Repl
     handler = cluster.proxy_handler or cluster.fleet.proxy_handler
     if handler is None:
         raise ApiError(503, "error trying to reach service: dial tcp: connect: connection refused")
-    answer = handler(
-        cluster, pod, number, request.method, "/" + target.rest, request.headers, request.body
-    )
+    query = request.scope.get("query_string", b"").decode("latin-1")
+    path = f"/{target.rest}?{query}" if query else f"/{target.rest}"
+    answer = handler(cluster, pod, number, request.method, path, request.headers, request.body)
     return Reply(answer.status, answer.body, answer.content_type)
 
 

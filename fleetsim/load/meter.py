@@ -108,30 +108,49 @@ class Meter:
         """When counters began again, oldest first."""
         return [life.start for life in self.lives[1:]]
 
-    def work(self, moments: Ints) -> Work:
-        """The state at these moments (ms since 1970); outside of every life not alive."""
+    def work(self, moments: Ints, whole: bool = False) -> Work:
+        """The state at these moments (ms since 1970); outside of every life not alive.
+
+        With `whole` counters go on from life to life: what differences over restarts are made of.
+        """
         found = _nothing(moments)
-        last = int(moments.max(initial=0)) + 1
         for life in self.lives:
-            rows = (moments >= life.start) & (moments < (life.end or last))
-            if rows.any():
-                self._fill(found, life, rows)
+            rows = moments >= life.start
+            inside = rows if life.end is None else rows & (moments < life.end)
+            found.alive |= inside
+            if inside.any() or (whole and rows.any()):
+                self._fill(found, life, rows if whole else inside)
+                self._now(found, life, inside)
         return found
+
+    def pressure(self, moments: Ints) -> Floats:
+        """Share of its capacity that the engine runs at, 0 without clients."""
+        found = _nothing(moments)
+        for life in self.lives:
+            rows = moments >= life.start
+            self._now(found, life, rows if life.end is None else rows & (moments < life.end))
+        return found.rate / self.profile.capacity
+
+    def _now(self, found: Work, life: Life, rows: NDArray[np.bool_]) -> None:
+        found.since[rows] = life.start
+        for span in life.spans:
+            _now(self.profile, span, found, rows)
 
     def _fill(self, found: Work, life: Life, rows: NDArray[np.bool_]) -> None:
         moments = found.moments[rows]
-        found.alive |= rows
-        found.since[rows] = life.start
+        if life.end is not None:
+            moments = np.minimum(moments, life.end)
         for span in life.spans:
             until = moments if span.end is None else np.minimum(moments, span.end)
             done = found.done.setdefault(span.knob, _table(len(rows)))
             done[rows] += demand.done(self.profile, span.knob, span.start, until)
-            _now(self.profile, span, found, rows)
         if life.asked:
             times = [row[0] for row in life.asked]
             at = [bisect_right(times, int(moment)) for moment in moments]
             sums = np.array([(0, 0, 0), *(row[1:] for row in life.asked)], dtype=np.int64)[at]
-            found.requests[rows], found.prompt[rows], found.output[rows] = sums.T
+            found.requests[rows] += sums[:, 0]
+            found.prompt[rows] += sums[:, 1]
+            found.output[rows] += sums[:, 2]
 
 
 def _table(size: int) -> Ints:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from fleetsim.actors import nodes, skus
+import orjson
+
+from fleetsim.actors import floor, nodes, skus
 from fleetsim.actors.nodes import GPU
 from fleetsim.actors.objects import digest
 from fleetsim.actors.spec import ClusterSpec
@@ -12,6 +14,7 @@ from fleetsim.store import ApiError, ClusterStore
 
 Obj = dict[str, Any]
 NAMESPACE = "ml-platform"
+_TEAMS = {"train": "ranking", "embed": "search", "notebook": "research", "fine": "assist"}
 _JOBS = ("train-ranker", "embed-batch", "notebook", "fine-tune", "sim-rollout")
 
 
@@ -27,7 +30,9 @@ def seed_nodes(store: ClusterStore, spec: ClusterSpec, rows: list[Obj]) -> None:
         for number in range(row.get("count", 1)):
             node = _seed_node(store, spec, row, sku, number)
             used = _at(row.get("used"), number)
-            if used:
+            if used and row.get("hami"):
+                _seed_parts(store, node, sku, row["pool"], used)
+            elif used:
                 seed_pod(store, f"{_JOBS[number % len(_JOBS)]}-{row['pool']}-{number}", node, used)
 
 
@@ -50,8 +55,49 @@ def _seed_node(store: ClusterStore, spec: ClusterSpec, row: Obj, sku: skus.Sku, 
         list(row.get("taints", [])),
         bool(row.get("spot", False)),
     )
-    store.seed(nodes.build(plan, suffix, store.fleet.clock.stamp()))
+    node = nodes.build(plan, suffix, store.fleet.clock.stamp())
+    node["metadata"]["annotations"] = dict(row.get("annotations", {}))
+    if row.get("hami"):
+        _share(store, node, sku, int(row["hami"]))
+    store.seed(node)
     return plan.name
+
+
+def _share(store: ClusterStore, node: Obj, sku: skus.Sku, split: int) -> None:
+    """HAMi's device plugin on a node: each card shows as `split` devices."""
+    meta = node["metadata"]
+    seed = floor.seed_of(store, meta["name"])
+    rows = [
+        {"id": floor.uuid(seed, card), "index": card, "count": split, "devmem": sku.mib,
+         "devcore": 100, "type": sku.card.product, "mode": "hami-core",
+         "health": True}
+        for card in range(sku.gpus)
+    ]  # fmt: skip
+    meta["labels"]["gpu"] = "on"
+    stamp = store.fleet.clock.stamp()
+    meta["annotations"] |= {
+        "hami.io/node-nvidia-register": orjson.dumps(rows).decode(),
+        "hami.io/node-handshake": f"Reported {stamp}",
+        floor.SPLIT_NOTE: str(split),
+    }
+    for part in ("capacity", "allocatable"):
+        node["status"][part][GPU] = str(sku.gpus * split)
+
+
+def _seed_parts(store: ClusterStore, node: str, sku: skus.Sku, pool: str, parts: int) -> None:
+    """`parts` pods that share a HAMi node's cards, a quarter of a card each."""
+    seed = floor.seed_of(store, node)
+    for number in range(parts):
+        mib = sku.mib // 4
+        uuid = floor.uuid(seed, number % sku.gpus)
+        notes = {
+            floor.ALLOCATED: f"{uuid},NVIDIA,{mib},25:;",
+            "hami.io/vgpu-node": node,
+            "hami.io/bind-phase": "success",
+        }
+        name = f"{_JOBS[number % len(_JOBS)]}-{pool}-{number}-{node[-4:]}"
+        more = {"nvidia.com/gpumem": str(mib), "nvidia.com/gpucores": "25"}
+        seed_pod(store, name, node, 1, notes=notes, resources=more)
 
 
 def _node_name(spec: ClusterSpec, pool: str, number: int, suffix: str) -> str:
@@ -67,12 +113,24 @@ def ensure_namespace(store: ClusterStore, name: str) -> None:
         store.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
 
 
-def seed_pod(store: ClusterStore, name: str, node: str, gpus: int) -> None:
+def _team(name: str) -> str:
+    return _TEAMS.get(name.partition("-")[0], "platform")
+
+
+def seed_pod(
+    store: ClusterStore,
+    name: str,
+    node: str,
+    gpus: int,
+    notes: dict[str, str] | None = None,
+    resources: dict[str, str] | None = None,
+) -> None:
     """A running pod of another team; with 0 GPUs it is only there."""
     ensure_namespace(store, NAMESPACE)
     container: Obj = {"name": "main", "image": "registry.example/jobs/main:1.4", "resources": {}}
     if gpus:
-        container["resources"] = {"requests": {GPU: str(gpus)}, "limits": {GPU: str(gpus)}}
+        asked = {GPU: str(gpus), **(resources or {})}
+        container["resources"] = {"requests": asked, "limits": asked}
     stamp = store.fleet.clock.stamp()
     ready = {"status": "True", "lastTransitionTime": stamp, "reason": "", "message": ""}
     running = {"running": {"startedAt": stamp}}
@@ -81,7 +139,8 @@ def seed_pod(store: ClusterStore, name: str, node: str, gpus: int) -> None:
     store.seed({
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name, "namespace": NAMESPACE, "labels": {"app": name}},
+        "metadata": {"name": name, "namespace": NAMESPACE, "annotations": notes or {},
+                     "labels": {"app": name, "team": _team(name)}},
         "spec": {"nodeName": node, "containers": [container], "restartPolicy": "Always",
                  "terminationGracePeriodSeconds": 30},
         "status": {"phase": "Running", "startTime": stamp, "podIP": "10.244.250.2",
