@@ -43,8 +43,8 @@ class PublicConnection(Connection):
 class Prometheus:
     """Instant and range queries, one at a time. `path` of an API method -> path to ask for."""
 
-    def __init__(self, connection: Connection, route: Callable[[str], str], where: str) -> None:
-        self._client = StreamClient(connection)
+    def __init__(self, client: StreamClient, route: Callable[[str], str], where: str) -> None:
+        self._client = client
         self._route = route
         self._where = where
 
@@ -78,20 +78,18 @@ class Prometheus:
         return await asyncio.get_running_loop().run_in_executor(reader, read_answer, found.body)
 
 
-def prometheus_of(
-    metrics: MetricsSettings, cluster: Connection, token: str, allow_loopback: bool
-) -> Prometheus | None:
+def prometheus_of(metrics: MetricsSettings, cluster: StreamClient, token: str) -> Prometheus | None:
     """Where the settings say that a Prometheus is; None when they do not. Raises Invalid."""
     if metrics.url:
         connection = PublicConnection(
-            cluster_id=cluster.cluster_id,
-            credential_version=cluster.credential_version,
+            cluster_id=cluster.connection.cluster_id,
+            credential_version=cluster.connection.credential_version,
             server=metrics.url,
             ca_pem=metrics.ca_pem,
             token=token,
-            allow_loopback=allow_loopback,
+            allow_loopback=cluster.connection.allow_loopback,
         )
-        return Prometheus(connection, lambda path: path, metrics.url)
+        return Prometheus(StreamClient(connection), lambda path: path, metrics.url)
     if metrics.service or metrics.found:
         namespace, name, port = metrics.place
 

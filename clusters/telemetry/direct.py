@@ -12,9 +12,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from clusters.engine.telemetry.gpus import read_gpus
+from clusters.engine.telemetry.looks import NOT_ALLOWED
 from clusters.engine.telemetry.runtimes import read_runtime
 from clusters.engine.telemetry.types import GpuSample, RuntimeReading, Scrape, Target
-from clusters.gateway import Connection, kinds
+from clusters.gateway import kinds
 from clusters.gateway.errors import (
     Answer,
     Forbidden,
@@ -34,7 +35,7 @@ DEADLINE = 3.0  # seconds for one page
 CAP = 4 << 20  # bytes of one page
 GIVE_UP = 5  # failures in a row, with no answer before, that end a round
 FORBIDDEN = (
-    "Metrics may not be read: the portal lacks get on pods/proxy in {where}. Without it latency, "
+    f"{NOT_ALLOWED}: the portal lacks get on pods/proxy in {{where}}. Without it latency, "
     "requests and GPU use stay unknown there; everything else works. Bind fleetportal-observe."
 )
 _HOPELESS = (TooMany, Unauthorized, TlsFailed, AddressRefused)
@@ -75,13 +76,13 @@ class _Round:
 
 
 class DirectRoad:
-    """One cluster by its API server. `prefix` may stand before every metric name."""
+    """One cluster by its API server. `client` is this road's own; `prefix` of metric names."""
 
     def __init__(
-        self, connection: Connection, *, prefix: str = "", clock: Callable[[], float] = time.time
+        self, client: StreamClient, *, prefix: str = "", clock: Callable[[], float] = time.time
     ) -> None:
         self.hold = 0.0
-        self._lanes = [StreamClient(connection) for _ in range(LANES)]
+        self._client = client
         self._prefix = prefix
         self._clock = clock
         self._backoff = Backoff()
@@ -92,8 +93,8 @@ class DirectRoad:
         order = sorted(targets, key=lambda target: target.uid not in self._good)
         found = _Round(order)
         async with asyncio.TaskGroup() as tasks:
-            for client in self._lanes:
-                tasks.create_task(self._lane(client, found))
+            for _ in range(LANES):
+                tasks.create_task(self._lane(found))
         for target in found.queue:
             found.problems[target.uid] = found.end.message[:LONGEST] if found.end else ""
         self._good = found.answered
@@ -110,27 +111,24 @@ class DirectRoad:
         )
 
     def close(self) -> None:
-        for client in self._lanes:
-            client.close()
+        self._client.close()
 
-    async def _lane(self, client: StreamClient, found: _Round) -> None:
+    async def _lane(self, found: _Round) -> None:
         while found.queue and found.end is None:
             target = found.queue.popleft()
             if target.namespace in found.forbidden:
                 found.problems[target.uid] = FORBIDDEN.format(where=target.namespace)
                 continue
             try:
-                found.took(target, await self._ask(client, target))
+                found.took(target, await self._ask(target))
             except PortalError as error:
                 found.failed(target, error)
 
-    async def _ask(
-        self, client: StreamClient, target: Target
-    ) -> RuntimeReading | tuple[GpuSample, ...] | None:
+    async def _ask(self, target: Target) -> RuntimeReading | tuple[GpuSample, ...] | None:
         path = kinds.pod_proxy_path(target.namespace, target.pod, target.port, target.path)
         try:
             async with asyncio.timeout(DEADLINE):
-                answer = await client.get_raw(path, deadline=DEADLINE, cap=CAP)
+                answer = await self._client.get_raw(path, deadline=DEADLINE, cap=CAP)
         except TimeoutError as error:
             raise Unreachable(f"No metrics within {DEADLINE:.0f} s.") from error
         loop = asyncio.get_running_loop()
