@@ -21,7 +21,7 @@ UNKNOWN, NOT_EXPORTED = 255, 254  # no measurement of the card; measured, but no
 MOST = 250
 
 FREE, PART, FULL, BLOCKED, FAULTY = range(5)  # of `allocation`
-ALLOCATION = ("free", "partial", "allocated", "blocked", "faulty")
+ALLOCATION = ("free", "shared", "allocated", "blocked", "faulty")
 
 # Bits of `marks`; its upper half repeats the allocation, 15 for unknown.
 FAULT, FIRST, SHARED, ERROR = 1, 2, 4, 8
@@ -64,10 +64,10 @@ def heat(
 
     `blind`: nobody may list the cluster's pods, so that no allocation is known.
     """
-    by_card = _by_card(samples)
+    measured = by_card(samples)
     counts, cells = [], []
     for node in nodes:
-        found = _node(node, by_card.get(node.name, {}), at, blind)
+        found = _node(node, measured.get(node.name, {}), at, blind)
         counts.append(len(found))
         cells += found
     columns = [bytes(column) for column in zip(*cells, strict=True)] or [b""] * 7
@@ -75,9 +75,9 @@ def heat(
 
 
 def cards_of(node: NodeFacts) -> int:
-    """Physical cards; of a shared node nobody knows how many, if no label says so."""
+    """Physical cards; 0 on a shared node where nobody says how many there are."""
     if node.sharing != "none":
-        return node.physical or 0
+        return node.whole_shared + node.faulty
     return node.allocatable + node.faulty
 
 
@@ -118,15 +118,23 @@ def allocations(node: NodeFacts, samples: Mapping[int, Samples]) -> list[int]:
     """FREE to FAULTY of each card; their counts are the census's classes of the node."""
     cards = range(cards_of(node))
     if node.sharing != "none":
-        return [PART if node.used else BLOCKED if not _open(node) else FREE] * len(cards)
+        ill = _ill(node)
+        return [FAULTY if card in ill else PART for card in cards]
     held = _held(node, samples)
     faulty = _faulty(node, samples, held)
     rest = FREE if node.free else BLOCKED
     return [FULL if c in held else FAULTY if c in faulty else rest for c in cards]
 
 
-def _open(node: NodeFacts) -> bool:
-    return node.ready and not node.cordoned and not node.blocked
+def _ill(node: NodeFacts) -> set[int]:
+    """Shared cards that are not given out: by their number, else by their place in the list."""
+    told = {
+        place if card.index is None else card.index
+        for place, card in enumerate(node.cards)
+        if not card.healthy
+    }
+    order = sorted(range(cards_of(node)), key=lambda c: (c not in told, -c))
+    return set(order[: node.faulty])
 
 
 def _held(node: NodeFacts, samples: Mapping[int, Samples]) -> set[int]:
@@ -152,7 +160,8 @@ def _broken(samples: Mapping[int, Samples], card: int) -> bool:
     return any(is_hardware(sample.xid) for sample in samples.get(card, ()))
 
 
-def _by_card(samples: Iterable[GpuSample]) -> dict[str, dict[int, Samples]]:
+def by_card(samples: Iterable[GpuSample]) -> dict[str, dict[int, Samples]]:
+    """Node -> card -> its sample, or those of its slices."""
     found: dict[str, dict[int, list[GpuSample]]] = defaultdict(lambda: defaultdict(list))
     for sample in samples:
         found[sample.node][sample.index].append(sample)
@@ -215,6 +224,11 @@ def highest(values: Iterable[float | None]) -> float | None:
     return max((v for v in values if v is not None and math.isfinite(v)), default=None)
 
 
+def total(values: Iterable[float | None]) -> float | None:
+    known = [v for v in values if v is not None and math.isfinite(v)]
+    return sum(known) if known else None
+
+
 def idle_since(samples: Samples) -> float | None:
     """Unix seconds since when every slice has been idle; None: busy, or unknown."""
     since = [sample.idle_since for sample in samples]
@@ -235,3 +249,53 @@ def _code(value: float | None, steps: float) -> int:
 
 def _byte(value: float) -> int:
     return max(0, min(MOST, round(value)))
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """Who sits on one card: (namespace/name of a pod, its KAITO workspace or "").
+
+    `sure`: an exporter named the card; else only the node is known, and cards are filled from
+    the left.
+    """
+
+    pods: tuple[tuple[str, str], ...]
+    sure: bool
+
+
+def seats(node: NodeFacts, samples: Sequence[GpuSample]) -> list[Seat]:
+    """One for each card, in agreement with `allocations`."""
+    cards = by_card(samples).get(node.name, {})
+    owners = {pod: workspace for pod, _, workspace in node.holders}
+    if node.sharing != "none":
+        return [_shared_seat(node, cards.get(c, ()), owners) for c in range(cards_of(node))]
+    left = [(pod, owner) for pod, gpus, owner in node.holders for _ in range(gpus)]
+    found: dict[int, Seat] = {}
+    taken = [c for c, kind in enumerate(allocations(node, cards)) if kind == FULL]
+    for card in taken:
+        named = _named(cards.get(card, ()), owners)
+        if named:
+            found[card] = Seat(named, sure=True)
+            _take(left, named)
+    for card, one in zip((c for c in taken if c not in found), left, strict=False):
+        found[card] = Seat((one,), sure=False)
+    return [found.get(c, Seat((), sure=False)) for c in range(cards_of(node))]
+
+
+def _take(left: list[tuple[str, str]], named: Iterable[tuple[str, str]]) -> None:
+    """One GPU of each of these pods has its card now."""
+    for one in named:
+        if one in left:
+            left.remove(one)
+
+
+def _named(samples: Samples, owners: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    pods = sorted({pod for sample in samples for pod in sample.pods})
+    return tuple((pod, owners.get(pod, "")) for pod in pods)
+
+
+def _shared_seat(node: NodeFacts, samples: Samples, owners: Mapping[str, str]) -> Seat:
+    named = _named(samples, owners)
+    if named or not node.used:
+        return Seat(named, sure=bool(named))
+    return Seat(tuple(sorted(owners.items())), sure=False)

@@ -21,7 +21,7 @@ from clusters.engine import heat as engine
 from clusters.engine.types import NodeFacts, PoolFacts
 from clusters.models import Cluster
 from clusters.querysets import ClusterQuerySet
-from clusters.selectors.census import SILENT
+from clusters.selectors.census import SILENT, class_of
 from clusters.selectors.facts import decode_nodes, decode_pools
 from clusters.selectors.grid import model_words
 from fleetportal.accounts.principal import Principal
@@ -60,6 +60,12 @@ def rows_for(principal: Principal, cluster: str = "") -> ClusterQuerySet:
     """Clusters of the heatmap in their order: those the principal may see, or the one named."""
     rows: ClusterQuerySet = Cluster.objects.visible_to(principal).managed()
     return (rows.filter(name=cluster) if cluster else rows).order_by("name")
+
+
+def first_metric(principal: Principal, cluster: str = "") -> str:
+    """What to show unless told otherwise: use where anything is measured, else the allocation."""
+    measured = rows_for(principal, cluster).order_by().filter(heat__at__isnull=False)
+    return "util" if measured.exists() else "allocation"
 
 
 def cells(principal: Principal, metric: str, cluster: str = "") -> Cells:
@@ -143,18 +149,21 @@ def layout(principal: Principal, cluster: str = "") -> Layout:
     found = list(rows)
     version = f"{_version(row[4] for row in found):016x}"
     parts = _node_lists({row[4]: row[5] for row in found if row[4]})
-    lines = (b"[%s,%s]" % (_json(row[:4])[1:-1], parts.get(row[4] or 0, b"[]")) for row in found)
+    lines = (
+        b"[%s,%s]" % (_json(row[:4])[1:-1], parts[row[4]][0] if row[4] in parts else b"[]")
+        for row in found
+    )
     return Layout(
         b'{"version":"%s","clusters":[%s]}' % (version.encode(), b",".join(lines)), version
     )
 
 
 _json = msgspec.json.Encoder().encode
-_kept: dict[int, bytes] = {}  # layout -> its nodes as JSON
+_kept: dict[int, tuple[bytes, int]] = {}  # layout -> its nodes as JSON, and how many they are
 MOST_KEPT = 8192
 
 
-def _node_lists(wanted: dict[int, Any]) -> dict[int, bytes]:
+def _node_lists(wanted: dict[int, Any]) -> dict[int, tuple[bytes, int]]:
     """Nodes of each layout; those that this process has met before are not read again."""
     missing = [pk for key, pk in wanted.items() if key not in _kept]
     if len(_kept) + len(missing) > MOST_KEPT:
@@ -163,10 +172,21 @@ def _node_lists(wanted: dict[int, Any]) -> dict[int, bytes]:
     for start in range(0, len(missing), 500):
         rows = Cluster.objects.filter(pk__in=missing[start : start + 500])
         for key, nodes, pools in rows.values_list("heat__layout", "nodes_packed", "pools_packed"):
-            _kept[key] = _json(_nodes(decode_nodes(nodes), decode_pools(pools)))
+            found = _nodes(decode_nodes(nodes), decode_pools(pools))
+            _kept[key] = (_json(found), len(found))
     return _kept
 
 
 def _nodes(nodes: Iterable[NodeFacts], pools: Iterable[PoolFacts]) -> list[tuple[str, int, str]]:
-    models = {pool.key: model_words(pool.gpu_model) for pool in pools}
-    return [(node.name, engine.cards_of(node), models.get(node.pool, "")) for node in nodes]
+    models = {pool.key: model_words(class_of(pool)) for pool in pools}
+    return [
+        (node.name, engine.cards_of(node), models.get(node.pool) or model_words(node.gpu_model))
+        for node in nodes
+    ]
+
+
+def node_counts(principal: Principal, cluster: str = "") -> list[tuple[Any, int]]:
+    """(primary key, nodes) of each cluster of the heatmap, in its order."""
+    rows = list(rows_for(principal, cluster).values_list("pk", "heat__layout"))
+    lists = _node_lists({key: pk for pk, key in rows if key})
+    return [(pk, lists[key][1] if key in lists else 0) for pk, key in rows]

@@ -34,6 +34,7 @@ class Workload:
     note: str = ""
     replicas: int = 0
     ready: int | None = None
+    model: str = ""  # of the catalog
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +71,27 @@ class Names:
             (one.cluster, one.namespace, one.object): one for one in found
         }
 
+    @property
+    def all(self) -> bool:
+        """Whether this principal reads every name."""
+        return self._open
+
     def of(self, cluster: UUID, pod: str, workspace: str) -> str:
         """`pod` is namespace/name; `workspace` the KAITO Workspace that it belongs to, or ""."""
-        namespace, _, name = pod.partition("/")
+        ours = self.workload(cluster, pod, workspace)
+        if ours is not None:
+            return ours.name or OTHER_TEAM
+        name = workspace or pod.partition("/")[2]
+        return f"{ELSEWHERE} ({name})" if self._open else ELSEWHERE
+
+    def workload(self, cluster: UUID, pod: str, workspace: str) -> Workload | None:
+        """Our workspace that the pod belongs to; None: not ours."""
+        namespace, _, _ = pod.partition("/")
         for candidate in (workspace, workspace.rpartition("-")[0]):
             ours = self._ours.get((cluster, namespace, candidate)) if candidate else None
             if ours is not None:
-                return ours.name or OTHER_TEAM
-        return f"{ELSEWHERE} ({workspace or name})" if self._open else ELSEWHERE
+                return ours
+        return None
 
 
 def foreign(cluster: Cluster) -> list[Foreign]:

@@ -11,7 +11,7 @@ from clusters.engine import heat as engine
 from clusters.engine.telemetry.types import GpuSample
 from clusters.engine.types import NodeFacts
 from clusters.models import Cluster, HeatRow, Telemetry
-from clusters.selectors.census import NEEDED
+from clusters.selectors.census import blind
 from clusters.selectors.facts import decode_nodes
 
 _samples = msgspec.msgpack.Decoder(tuple[GpuSample, ...])
@@ -53,7 +53,7 @@ def _row(
     samples: tuple[GpuSample, ...],
     at: datetime,
 ) -> HeatRow:
-    found = engine.heat(nodes, samples, at=at.timestamp(), blind=_blind(cluster))
+    found = engine.heat(nodes, samples, at=at.timestamp(), blind=blind(cluster))
     identity = (cluster.name, cluster.environment, cluster.region, cluster.provider)
     return HeatRow(
         cluster=cluster,
@@ -68,8 +68,3 @@ def _row(
         idle=found.idle,
         marks=found.marks,
     )
-
-
-def _blind(cluster: Cluster) -> bool:
-    gaps = cluster.capabilities.get("gaps") or ()
-    return any(gap.get("missing") in NEEDED for gap in gaps)

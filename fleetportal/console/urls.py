@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from django.urls import path
 
-from fleetportal.console.views import audit, fleet
+from fleetportal.console.views import audit, fleet, heat
 
 urlpatterns = [
     path("fleet/", fleet.fleet_page, name="fleet"),
+    path("fleet/heat/cells", heat.heat_cells, name="heat_cells"),
+    path("fleet/heat/layout", heat.heat_layout, name="heat_layout"),
+    path("fleet/heat/holders", heat.heat_holders, name="heat_holders"),
+    path("fleet/gpu/<slug:cluster>/<str:node>/<int:index>/", heat.gpu, name="gpu"),
     path("audit/", audit.audit_page, name="audit"),
     path("audit/events.csv", audit.audit_csv, name="audit_csv"),
 ]
