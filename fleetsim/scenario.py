@@ -51,10 +51,10 @@ def make_cluster(fleet: Fleet, name: str, spec: Spec) -> ClusterStore:
     store.meta = _meta(name, settings, contents)
     install.install(store, settings)
     people.seed_nodes(store, settings, contents.get("nodes", []))
-    _seed_idle_pods(store, contents.get("pods", 0))
     if settings.exporters:
         exporters.seed(store)
         _seed_prometheus(store)
+    _seed_idle_pods(store, contents.get("pods", 0))
     actors.of(fleet).attach(store, settings)
     for row in contents.get("foreign_workspaces", ()):
         people.ensure_namespace(store, row["namespace"])

@@ -20,6 +20,11 @@ H100_NVL = "Standard_NC40ads_H100_v5"
 H100_NVL_PAIR = "Standard_NC80adis_H100_v5"
 
 
+# Card 7 of the training node reported a double-bit memory error 26 hours before the story begins.
+BROKEN_CARD = {"fleetsim.dev/xid": "7:48:93600"}
+HOT_AISLE = {"fleetsim.dev/hot": "yes"}
+
+
 def _quota(instance_type: str, nodes: int) -> Spec:
     return {"instance_type": instance_type, "nodes": nodes, "capacity_type": "on-demand"}
 
@@ -38,6 +43,8 @@ def _azure(environment: str, region: str, quotas: list[Spec], **more: Any) -> Sp
         "zones": ["1", "2", "3"],
         "quotas": quotas,
         "grants": TEAMS,
+        "exporters": True,
+        "past": 900.0,
         **more,
     }
 
@@ -50,6 +57,8 @@ def _byo(environment: str, region: str, provider: str, nodes: list[Spec], **more
         "mode": "byo",
         "nodes": nodes,
         "grants": TEAMS,
+        "exporters": True,
+        "past": 900.0,
         **more,
     }
 
@@ -77,13 +86,13 @@ STORY: dict[str, Spec] = {
         "westeurope",
         [_quota(A100, 6), _quota(H100, 3)],
         capacity={A100: 6, H100: 3},
-        nodes=[_node(H100, "train", used=[4], allocatable=[7])],
+        nodes=[_node(H100, "train", used=[4], allocatable=[7], annotations=BROKEN_CARD)],
     ),
     "prod-swc": _byo(
         "production",
         "swedencentral",
         "azure",
-        [_node(H100, "h100", 4, used=[7, 3, 2, 1])],
+        [_node(H100, "h100", 4, used=[7, 3, 2, 1], annotations=HOT_AISLE)],
         zones=["1", "2", "3"],
     ),
     "prod-eus2": _azure(
@@ -92,6 +101,7 @@ STORY: dict[str, Spec] = {
         [_quota(H100_NVL, 10), _quota(H100_NVL_PAIR, 3)],
         capacity={H100_NVL: 10, H100_NVL_PAIR: 3},
         nodes=[_node(H100_NVL_PAIR, "batch", used=[2])],
+        load=[{"rate": 1.9}],  # the cluster that everybody wants
     ),
     "prod-euc1": _byo(
         "production",

@@ -32,6 +32,8 @@ def spec(number: int, rng: random.Random) -> tuple[str, Spec]:
         "mode": "byo",
         "nodes": [{"instance_type": instance_type, "pool": "gpu", "count": 10, "used": used}],
         "pods": 40,
+        "exporters": True,
+        "past": 900.0,
         "grants": ["assist", "risk"],
     }
     if azure and number % 3 == 0:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from fleetsim import actors, scenario
 from fleetsim.actors import sizing, skus
 from fleetsim.actors.models import ALIASES, MODELS, find
+from fleetsim.actors.objects import gpus_of
 from fleetsim.store import ApiError, ClusterStore, Fleet
 from tests.actorbench import NAMESPACE, Bench, byo, inference_set
 
@@ -44,7 +45,7 @@ def test_prod_swc_is_fragmented_to_no_whole_node(story: Fleet) -> None:
     store = story.clusters["prod-swc"]
     used: dict[str, int] = {}
     for pod in store.list("Pod"):
-        asked = int(pod["spec"]["containers"][0]["resources"]["requests"]["nvidia.com/gpu"])
+        asked = gpus_of(pod)
         used[pod["spec"]["nodeName"]] = used.get(pod["spec"]["nodeName"], 0) + asked
     free = sorted(8 - used.get(node["metadata"]["name"], 0) for node in store.list("Node"))
     assert free == [1, 5, 6, 7]
