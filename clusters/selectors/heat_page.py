@@ -36,11 +36,11 @@ PAGE_SIZE = 100
 def heat_section(
     principal: Principal, asked: Mapping[str, str], cluster: str = ""
 ) -> dict[str, Any]:
-    """`heat` for console/_heat.html out of the page's query: `metric`, `group`, `twin=table` and
+    """`heat` for console/_heat.html out of the page's query: `metric`, `by`, `twin=table` and
     its `page`. `cluster`: of this one alone."""
     metric = asked.get("metric", "")
     metric = metric if metric in METRICS else first_metric(principal, cluster)
-    group = asked.get("group", "")
+    group = asked.get("by", "")
     as_table = asked.get("twin") == "table"
     query = urlencode({"metric": metric} | ({"cluster": cluster} if cluster else {}))
     found: dict[str, Any] = {

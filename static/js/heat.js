@@ -286,7 +286,7 @@
         this.metric = value;
         this.etag = "";
         await this.refresh();
-      } else if (name === "group") {
+      } else if (name === "by") {
         this.group = value;
         if (!this.root.dataset.cluster) this.focus = null;
         this.plan = null;
