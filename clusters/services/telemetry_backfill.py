@@ -1,0 +1,124 @@
+"""History that a Prometheus told, into the same rows: never over what the portal saw itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from clusters.engine.telemetry import chunks
+from clusters.engine.telemetry.packing import pack_tick
+from clusters.engine.telemetry.past import PastHour
+from clusters.engine.telemetry.types import Tick
+from clusters.models import GpuHour, ServingTick, Telemetry, Watch
+from clusters.services.telemetry_rollups import HOUR, MINUTE, hour_again
+
+REACH = timedelta(days=7)
+BATCH = 250  # rows of one transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """`done_to`: everything from here to the present is read; `until`: how far back to go."""
+
+    done_to: float
+    until: float
+
+
+def backfill_begin(*, cluster_id: UUID, now: float) -> Progress | None:
+    """Where to go on, remembering where it began; None: all is read."""
+    row, _ = Telemetry.objects.get_or_create(cluster_id=cluster_id)
+    if row.backfill_from is None:
+        row.backfill_from = datetime.fromtimestamp(now, UTC)
+        Telemetry.objects.filter(pk=row.pk).update(backfill_from=row.backfill_from)
+    began = row.backfill_from.timestamp()
+    until = (began - REACH.total_seconds()) // HOUR * HOUR
+    done = row.backfilled_to.timestamp() if row.backfilled_to else began // MINUTE * MINUTE
+    return Progress(done, until) if done > until else None
+
+
+def backfill_store(
+    *,
+    cluster_id: UUID,
+    token: int,
+    start: float,
+    ticks: Mapping[str, Mapping[float, Tick]],
+    gpus: PastHour | None,
+) -> bool:
+    """Store what was read from `start` on, and that it was. False: the watch is not ours.
+
+    In small transactions; the one that says so comes last, so that a crash reads it again.
+    """
+    rows = [
+        ServingTick(
+            cluster_id=cluster_id,
+            subject=subject,
+            resolution=MINUTE,
+            at=datetime.fromtimestamp(at, UTC),
+            packed=pack_tick(tick),
+        )
+        for subject, held in ticks.items()
+        for at, tick in held.items()
+    ]
+    for first in range(0, len(rows), BATCH):
+        if not _insert(cluster_id, token, rows[first : first + BATCH]):
+            return False
+    return _finish(cluster_id, token, start, list(ticks), gpus)
+
+
+def backfill_done(*, cluster_id: UUID, until: float) -> None:
+    """Nothing older is to be had."""
+    at = datetime.fromtimestamp(until, UTC)
+    Telemetry.objects.filter(cluster_id=cluster_id).update(backfilled_to=at)
+
+
+def _insert(cluster_id: UUID, token: int, rows: Sequence[ServingTick]) -> bool:
+    with transaction.atomic():
+        if not _ours(cluster_id, token):
+            return False
+        ServingTick.objects.bulk_create(rows, ignore_conflicts=True)
+        return True
+
+
+def _finish(
+    cluster_id: UUID, token: int, start: float, subjects: Sequence[str], gpus: PastHour | None
+) -> bool:
+    hour = datetime.fromtimestamp(start // HOUR * HOUR, UTC)
+    over = hour + timedelta(hours=1) <= timezone.now()
+    again = hour_again(cluster_id, subjects, start) if subjects and over else []
+    with transaction.atomic():
+        if not _ours(cluster_id, token):
+            return False
+        ServingTick.objects.bulk_create(
+            again,
+            update_conflicts=True,
+            unique_fields=["cluster", "subject", "resolution", "at"],
+            update_fields=["packed"],
+        )
+        if gpus is not None and over:
+            GpuHour.objects.bulk_create([_hour(cluster_id, hour, gpus)], ignore_conflicts=True)
+        backfill_done(cluster_id=cluster_id, until=start)
+        return True
+
+
+def _hour(cluster_id: UUID, hour: datetime, gpus: PastHour) -> GpuHour:
+    return GpuHour(
+        cluster_id=cluster_id,
+        hour=hour,
+        packed=chunks.encode(gpus.hour, closed=True),
+        minutes=gpus.minutes,
+        gpu=gpus.gpu,
+        allocated=gpus.allocated,
+        measured=gpus.measured,
+        busy=gpus.busy,
+        backfilled=True,
+    )
+
+
+def _ours(cluster_id: UUID, token: int) -> bool:
+    rows = Watch.objects.select_for_update().filter(cluster_id=cluster_id, lease_token=token)
+    return rows.first() is not None

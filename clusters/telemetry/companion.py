@@ -1,0 +1,187 @@
+"""What goes along with the watch of each cluster: its scraper, and the reading back of its past.
+
+One `Metrics` serves all clusters of a collector. It looks at the settings of all of them in one
+query; a cluster whose settings change is begun anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from clusters.engine.shapes import Pod
+from clusters.engine.telemetry.targets import target_of
+from clusters.engine.telemetry.types import Scrape, Target
+from clusters.gateway.stream import StreamClient
+from clusters.models import Cluster
+from clusters.services.metrics import MetricsSettings, metrics_of, prometheus_found, token_of
+from clusters.telemetry.asking import Prometheus, prometheus_of, words
+from clusters.telemetry.backfill import AT_ONCE, Backfill
+from clusters.telemetry.direct import DirectRoad
+from clusters.telemetry.finding import prometheus_service
+from clusters.telemetry.prometheus import PrometheusRoad
+from clusters.telemetry.roads import Road
+from clusters.telemetry.scraper import Scraper
+from clusters.telemetry.storing import Storer
+from fleetportal.kit.errors import PortalError
+
+log = logging.getLogger(__name__)
+
+LOOK = 5.0  # seconds between two looks at the settings
+
+Companion = Callable[[StreamClient], Coroutine[Any, Any, None]]
+Pods = Callable[[], Sequence[Pod]]
+
+
+class _Settings(NamedTuple):
+    stamp: tuple[object, ...]
+    metrics: MetricsSettings
+
+
+class Metrics:
+    """Metrics of all clusters of one collector. `run` must run for anything to be stored."""
+
+    def __init__(self) -> None:
+        self.storer = Storer()
+        self._settings: dict[UUID, _Settings] = {}
+        self._changed: dict[UUID, asyncio.Event] = {}
+        self._looked = asyncio.Event()
+        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._searched: set[UUID] = set()  # clusters where a Prometheus was looked for
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        storing = asyncio.create_task(self.storer.run())
+        try:
+            while True:
+                await self._look()
+                await asyncio.sleep(LOOK)
+        finally:
+            storing.cancel()
+            await asyncio.gather(storing, return_exceptions=True)
+
+    def companion(self, cluster: str, token: int, pods: Pods) -> Companion:
+        """For one watch of a cluster: its fencing token, and the pods that it knows."""
+
+        async def accompany(client: StreamClient) -> None:
+            pk = UUID(cluster)
+            await self._looked.wait()
+            while True:
+                changed = self._changed[pk] = asyncio.Event()
+                work = asyncio.create_task(self._safely(pk, token, pods, client))
+                try:
+                    await changed.wait()
+                finally:
+                    work.cancel()
+                    await asyncio.gather(work, return_exceptions=True)
+
+        return accompany
+
+    async def _look(self) -> None:
+        try:
+            found = await self.storer.call(_all_settings)
+        except Exception:
+            log.exception("telemetry.settings_failed")
+            return
+        before, self._settings = self._settings, found
+        for pk, changed in self._changed.items():
+            if pk in before and pk in found and before[pk].stamp != found[pk].stamp:
+                changed.set()
+        self._looked.set()
+
+    async def _safely(self, pk: UUID, token: int, pods: Pods, client: StreamClient) -> None:
+        """A fault of ours costs this cluster its metrics until the next session, nothing else."""
+        try:
+            await self._work(pk, token, pods, client)
+        except Exception:
+            log.exception("telemetry.ended", extra={"cluster": str(pk)})
+
+    async def _work(self, pk: UUID, token: int, pods: Pods, client: StreamClient) -> None:
+        """Scrape, and read the past where there is a Prometheus. Ends only by being cancelled."""
+        settings = self._settings.get(pk)
+        metrics = settings.metrics if settings else MetricsSettings()
+        if metrics.road == "off":
+            return
+        try:
+            prometheus = await self._prometheus(pk, metrics, client)
+        except PortalError as error:
+            self._complain(pk, token, metrics, error)
+            return
+        road = _road(metrics, prometheus, client)
+        scraper = Scraper(
+            pk,
+            road,
+            targets=lambda: _targets(pods()),
+            well=lambda: not client.pace.slow,
+            put=lambda cluster, scrape: self.storer.put(cluster, scrape, token),
+        )
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(scraper.run())
+            if prometheus is None:
+                tasks.create_task(self._search(pk, client))
+            else:
+                past = Backfill(pk, token, prometheus, metrics, self.storer, pods, self._turns)
+                tasks.create_task(past.run())
+
+    async def _prometheus(
+        self, pk: UUID, metrics: MetricsSettings, client: StreamClient
+    ) -> Prometheus | None:
+        bearer = await self.storer.call(_token, pk) if metrics.url else ""
+        return prometheus_of(metrics, _own(client), bearer)
+
+    def _complain(self, pk: UUID, token: int, metrics: MetricsSettings, error: PortalError) -> None:
+        at = asyncio.get_running_loop().time()
+        said = Scrape(at, metrics.road, {}, (), None, {}, error.message[:300])
+        self.storer.put(pk, said, token)
+
+    async def _search(self, pk: UUID, client: StreamClient) -> None:
+        """Once for each run of the collector: a Prometheus that is found has the past."""
+        if pk in self._searched:
+            return
+        try:
+            service = await prometheus_service(client)
+        except PortalError as error:
+            log.info("telemetry.no_search", extra={"cluster": str(pk), "reason": error.message})
+            return
+        self._searched.add(pk)
+        if service:
+            await self.storer.call(_found, pk, service)
+
+
+def _own(client: StreamClient) -> StreamClient:
+    """Connections of its own, so that no list waits; the same pace, so that both are polite."""
+    own = StreamClient(client.connection)
+    own.pace = client.pace
+    return own
+
+
+def _road(metrics: MetricsSettings, prometheus: Prometheus | None, client: StreamClient) -> Road:
+    if metrics.road == "prometheus" and prometheus is not None:
+        return PrometheusRoad(prometheus, metrics)
+    return DirectRoad(_own(client), prefix=metrics.prefix)
+
+
+def _targets(pods: Sequence[Pod]) -> list[Target]:
+    return [target for pod in pods if (target := target_of(pod)) is not None]
+
+
+def _all_settings() -> dict[UUID, _Settings]:
+    rows = Cluster.objects.managed().only("pk", "metrics", "metrics_token_sealed")
+    return {
+        row.pk: _Settings((str(row.metrics), bytes(row.metrics_token_sealed)), metrics_of(row))
+        for row in rows
+    }
+
+
+def _token(pk: UUID) -> str:
+    return token_of(Cluster.objects.get(pk=pk))
+
+
+def _found(pk: UUID, service: str) -> None:
+    cluster = Cluster.objects.filter(pk=pk).first()
+    if cluster is not None:
+        prometheus_found(cluster=cluster, service=service)
