@@ -134,8 +134,7 @@ class Metrics:
         return prometheus_of(metrics, _own(client), bearer)
 
     def _complain(self, pk: UUID, token: int, metrics: MetricsSettings, error: PortalError) -> None:
-        at = asyncio.get_running_loop().time()
-        said = Scrape(at, metrics.road, {}, (), None, {}, error.message[:300])
+        said = Scrape(time.time(), metrics.road, {}, (), None, {}, words(error))
         self.storer.put(pk, said, token)
 
     async def _search(self, pk: UUID, client: StreamClient) -> None:
