@@ -25,6 +25,7 @@ from django.db import Error, InterfaceError, OperationalError, close_old_connect
 
 from clusters.collector import stores
 from clusters.collector.cache import Cache
+from clusters.collector.limits import files_check
 from clusters.collector.member import Companion, Member
 from clusters.collector.stores import Row, Seen
 from clusters.engine.health import Contact
@@ -32,6 +33,7 @@ from clusters.gateway import Connection
 from clusters.gateway.pacing import Slots
 from clusters.gateway.stream import StreamClient
 from clusters.services.watches import LEASE, Fence, FenceLost
+from clusters.telemetry.companion import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -74,17 +76,19 @@ class Fleet:
         self._renewed = -inf  # loop time
         self._connects = Slots(50, 0.5)
         self._lists = Slots(32, 2.0)
+        self._metrics = Metrics()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set; then others may take over at once."""
         beat = asyncio.create_task(self._beat())
+        metrics = asyncio.create_task(self._metrics.run())
         try:
             while not stop.is_set():
                 await self._look_safely()
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), LOOK)
         finally:
-            tasks = [beat, *(watched.task for watched in self._watched.values())]
+            tasks = [beat, metrics, *(watched.task for watched in self._watched.values())]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -116,6 +120,8 @@ class Fleet:
         if surplus:
             await self._db(self._owning, stores.release, self.holder, surplus)
         fresh = [pk for pk in rows if pk not in self._watched and pk not in surplus]
+        if fresh:
+            files_check(len(rows))
         for start in range(0, len(fresh), STARTS):
             await self._start([rows[pk] for pk in fresh[start : start + STARTS]], tokens)
         for pk, watched in self._watched.items():
@@ -152,12 +158,16 @@ class Fleet:
             await self._flush(pk)
 
         client = StreamClient(connection, self._connects)
-        companions = companions_of(fence, cache)
+        companions = self._companions_of(fence, cache)
         member = Member(
             client, row.uid, cache, report, flush, lists=self._lists, companions=companions
         )
         task = asyncio.create_task(member.run(), name=f"member-{row.name}")
         return Watched(row, fence, member, task, cache)
+
+    def _companions_of(self, fence: Fence, cache: Cache) -> Sequence[Companion]:
+        """What runs beside the watches of a cluster."""
+        return [self._metrics.companion(fence.cluster, fence.token, lambda: cache.pods)]
 
     def _stop(self, pks: Sequence[str]) -> None:
         for pk in pks:
@@ -219,11 +229,6 @@ class Fleet:
             return call(*args, **kwargs)
 
         return await asyncio.get_running_loop().run_in_executor(thread, work)
-
-
-def companions_of(fence: Fence, cache: Cache) -> Sequence[Companion]:
-    """What runs beside the watches of a cluster."""
-    return ()
 
 
 def _now() -> float:

@@ -16,9 +16,9 @@ from clusters.collector.cache import WATCHED, Cache, Watching
 from clusters.engine.health import Contact
 from clusters.gateway import kinds
 from clusters.gateway.decoding import json_object
-from clusters.gateway.errors import Forbidden, Gone, NotFound, Unreachable, contact_of
+from clusters.gateway.errors import Forbidden, Gone, NotFound, contact_of
 from clusters.gateway.pacing import Slots
-from clusters.gateway.stream import StreamClient
+from clusters.gateway.stream import StreamClient, WatchBroke
 from fleetportal.kit.errors import Permanent, PortalError, Temporary
 
 log = logging.getLogger(__name__)
@@ -199,7 +199,7 @@ class Member:
             begun = _now()
             try:
                 await self._watch(watching)
-            except Unreachable:
+            except WatchBroke:
                 if strikes + 1 >= STRIKES:
                     raise
             lasted = _now() - begun > LASTING

@@ -41,6 +41,10 @@ class Listing(Generic[T]):
     bodies: Mapping[Key, dict[str, Any]] = field(default_factory=dict)
 
 
+class WatchBroke(Unreachable):
+    """A watch that was open broke or fell silent; another one may go on from where it was."""
+
+
 class StreamClient:
     """One cluster. CALLS requests at once on kept connections; each watch has its own.
 
@@ -91,18 +95,23 @@ class StreamClient:
     ) -> AsyncGenerator[Event[T], None]:
         """Events after `resource_version` with bookmarks, until the server ends the watch.
 
-        Raises Gone when the version is too old, Unreachable after `silence` seconds of nothing.
+        Raises Gone when the version is too old, and WatchBroke when it was cut off, or after
+        `silence` seconds of nothing.
         """
         path = kinds.watch_path(kind, resource_version, namespace, selector, timeout_seconds)
         await self.pace.turn()
-        exchange = await self._open()
+        exchange, answer = await self._open(), None
         try:
             answer = await self._ok(exchange, await exchange.get(path))
             buffer = LineBuffer()
             async for piece in exchange.pieces(answer, silence=silence):
                 for line in buffer.feed(piece):
-                    yield reader.event(self.connection.redact(line))
+                    yield reader.event(self._clean(line))
                 await self._intake.take(len(piece))
+        except Unreachable as error:
+            if answer is None:
+                raise
+            raise WatchBroke(error.message) from error
         finally:
             exchange.close()
 
@@ -132,7 +141,7 @@ class StreamClient:
     async def _exchange(self, exchange: Exchange, path: str, deadline: float, cap: int) -> Answer:
         try:
             head = await self._ok(exchange, await exchange.get(path))
-            body = self.connection.redact(await exchange.body(head, deadline=deadline, cap=cap))
+            body = self._clean(await exchange.body(head, deadline=deadline, cap=cap))
         except BaseException:
             exchange.close()
             raise
@@ -160,10 +169,14 @@ class StreamClient:
         if answer.status == 200:
             return answer
         body = await exchange.body(answer, deadline=READ_TIMEOUT)
-        error = error_from(Answer(answer.status, answer.headers, self.connection.redact(body)))
+        error = error_from(Answer(answer.status, answer.headers, self._clean(body)))
         if isinstance(error, TooMany):
             self.pace.hold(error.delay or _RETRY_AFTER)
         raise error
+
+    def _clean(self, data: bytes) -> bytes:
+        """Without our token, and without NUL, which no database takes."""
+        return self.connection.redact(data).replace(b"\\u0000", b"\\ufffd")
 
     def _tls(self) -> ssl.SSLContext:
         if self._context is None:
