@@ -202,6 +202,8 @@ def loose_claim(raw: object) -> ResourceClaim | None:
     return _named(ResourceClaim, raw)
 
 
+# A half of a character (a lone surrogate) fits no type either.
+_MISFITS = (msgspec.ValidationError, UnicodeError)
 _Named = TypeVar("_Named", Node, Pod, ResourceSlice, ResourceClaim)
 _Shape = TypeVar("_Shape", bound=msgspec.Struct)
 
@@ -209,7 +211,7 @@ _Shape = TypeVar("_Shape", bound=msgspec.Struct)
 def _named(cls: type[_Named], raw: object) -> _Named | None:
     try:
         found = msgspec.convert(raw, cls)
-    except msgspec.ValidationError:
+    except _MISFITS:
         found = _loosely(cls, raw) if isinstance(raw, Mapping) else cls(Meta())
     return found if found.metadata.name else None
 
@@ -221,7 +223,7 @@ def _loosely(cls: type[_Shape], raw: Mapping[object, object]) -> _Shape:
         value = raw.get(field.encode_name)
         try:
             values[field.name] = msgspec.convert(value, field.type)
-        except msgspec.ValidationError:
+        except _MISFITS:
             kept = _salvaged(_plain(field.type), value)
             if kept is not None:
                 values[field.name] = kept

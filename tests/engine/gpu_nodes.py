@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from clusters.engine.inventory import Inventory, Quota, SkuFacts, build_inventory
-from clusters.engine.shapes import loose_node, loose_pod
+from clusters.engine.shapes import loose_claim, loose_node, loose_pod, loose_slice
 from clusters.engine.types import ProvisionerMode
 
 Raw = dict[str, Any]
@@ -30,16 +31,22 @@ def inventory_of(
     nodes: Iterable[Raw],
     pods: Iterable[Raw] = (),
     *,
+    slices: Iterable[Raw] = (),
+    claims: Iterable[Raw] = (),
     quotas: Iterable[Quota] = (),
     mode: ProvisionerMode | None = ProvisionerMode.BYO,
+    now: datetime | None = None,
 ) -> Inventory:
     """The inventory of raw objects, read as the portal reads what does not fit its types."""
     return build_inventory(
         filter(None, map(loose_node, nodes)),
         filter(None, map(loose_pod, pods)),
+        slices=filter(None, map(loose_slice, slices)),
+        claims=filter(None, map(loose_claim, claims)),
         quotas=quotas,
         skus=lookup,
         mode=mode,
+        now=now,
     )
 
 
