@@ -18,11 +18,15 @@ Admission: TypeAlias = "Callable[[ClusterStore, Operation, Obj | None, Obj | Non
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What a pod answers to a proxied request."""
+    """What a pod answers to a proxied request. `pieces`: the same body as it is streamed, with
+    `pause` real seconds between two of them.
+    """
 
     status: int = 200
     body: bytes = b""
     content_type: str = "application/json"
+    pieces: tuple[bytes, ...] = ()
+    pause: float = 0.0
 
 
 ProxyHandler: TypeAlias = (

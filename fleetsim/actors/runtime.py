@@ -1,21 +1,29 @@
-"""Plays vLLM in a pod: models, chat completions, health and metrics on port 5000, and its log.
-
-Answers are deterministic and name model and pod, so that a test can see who answered.
-"""
+"""What pods answer: engines (models, chat, health, metrics), exporters, a Prometheus; and logs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import orjson
 
-from fleetsim.actors import engine, estimate, exporters, loads, models, naming, prometheus
+from fleetsim.actors import (
+    completions,
+    engine,
+    estimate,
+    exporters,
+    floor,
+    loads,
+    models,
+    naming,
+    prometheus,
+)
+from fleetsim.actors.completions import json_reply
 from fleetsim.actors.member import Member, Progress
-from fleetsim.actors.objects import Obj, digest, meta
+from fleetsim.actors.objects import Obj, meta
 from fleetsim.actors.workload import PORT
-from fleetsim.runtimes import catalog, family, vllm
+from fleetsim.load.noise import Ints
+from fleetsim.runtimes import catalog, family, transformers, vllm
 from fleetsim.store import ApiError, Response
 
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -33,7 +41,7 @@ def answer(
     downloading = progress is not None and progress.stage in ("weights", "load")
     serving = progress is not None and progress.stage in ("serving", "benchmark")
     if (
-        port != PORT
+        port not in (PORT, _metrics_port(m, pod))
         or progress is None
         or not engine.is_leader(pod)
         or not (downloading or serving)
@@ -48,9 +56,15 @@ def answer(
     handler = _PATHS.get((method, path))
     if handler is None:
         known = {known_path for _, known_path in _PATHS}
-        return _json({"detail": "Method Not Allowed" if path in known else "Not Found"},
+        return json_reply({"detail": "Method Not Allowed" if path in known else "Not Found"},
                      405 if path in known else 404)  # fmt: skip
     return handler(m, pod, body)
+
+
+def _metrics_port(m: Member, pod: Obj) -> int:
+    """The port that the pod's runtime has besides KAITO's."""
+    who = m.loads.engines.get(meta(pod)["uid"])
+    return catalog.PORTS.get(who.runtime, PORT) if who and who.runtime != "vllm" else PORT
 
 
 def _other(m: Member, pod: Obj, port: int, method: str, path: str, body: bytes) -> Response | None:
@@ -68,29 +82,11 @@ def _other(m: Member, pod: Obj, port: int, method: str, path: str, body: bytes) 
 def _before(m: Member, progress: Progress, path: str) -> Response:
     """While weights come in only the download's metrics answer."""
     if path != "/metrics":
-        return _json({"detail": "Not Found"}, 404)
+        return json_reply({"detail": "Not Found"}, 404)
     elapsed = (m.now() - progress.since).total_seconds()
     left = max(0.0, progress.seconds - elapsed) if progress.stage == "weights" else 0.0
     speed = 0.4 * 2**30 * m.store.fleet.speed if left else 0.0
     return Response(200, vllm.download(speed, left).encode(), _TEXT)
-
-
-def _json(value: Any, status: int = 200) -> Response:
-    return Response(status, orjson.dumps(value))
-
-
-def _error(message: str, kind: str, status: int) -> Response:
-    """vLLM's error body."""
-    body = {"message": message, "type": kind, "param": None, "code": status}
-    return _json({"error": body}, status)
-
-
-def served(m: Member, pod: Obj) -> str:
-    """The model name this pod answers to."""
-    workspace = engine.workspace_of(m, pod)
-    if workspace is None:
-        return ""
-    return naming.served_name(workspace, estimate.config_of(m, workspace))
 
 
 def _context(m: Member, pod: Obj) -> int:
@@ -105,7 +101,7 @@ def _context(m: Member, pod: Obj) -> int:
 def _models(m: Member, pod: Obj, body: bytes) -> Response:
     workspace = engine.workspace_of(m, pod)
     row = {
-        "id": served(m, pod),
+        "id": completions.served(m, pod),
         "object": "model",
         "created": int(m.now().timestamp()),
         "owned_by": "vllm",
@@ -113,7 +109,7 @@ def _models(m: Member, pod: Obj, body: bytes) -> Response:
         "parent": None,
         "max_model_len": _context(m, pod),
     }
-    return _json({"object": "list", "data": [row]})
+    return json_reply({"object": "list", "data": [row]})
 
 
 def _health(m: Member, pod: Obj, body: bytes) -> Response:
@@ -124,103 +120,26 @@ def _metrics(m: Member, pod: Obj, body: bytes) -> Response:
     who = m.loads.engines.get(meta(pod)["uid"])
     if who is None:
         return Response(200, b"", _TEXT)
-    sheet = who.sheet(np.array([loads.millis(m)]))
+    now = np.array([loads.millis(m)])
+    if who.runtime == catalog.JSON_ONLY:
+        return _json_metrics(m, who.node, now)
+    sheet = who.sheet(now)
     return Response(
         200, family.text(catalog.families(who.runtime, who.version), sheet).encode(), _TEXT
     )
 
 
-def _chat(m: Member, pod: Obj, body: bytes) -> Response:
-    try:
-        request = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        return _error(f"JSON decode error: {error}", "BadRequestError", 400)
-    wrong = _wrong(request)
-    if wrong:
-        return _error(wrong, "BadRequestError", 400)
-    if request["model"] != served(m, pod):
-        text = f"The model `{request['model']}` does not exist."
-        return _error(text, "NotFoundError", 404)
-    return _complete(m, pod, request)
-
-
-def _wrong(request: Any) -> str:
-    """Why a chat request cannot be taken; empty when it can."""
-    if not isinstance(request, dict):
-        return "the body must be a JSON object"
-    messages = request.get("messages")
-    if not isinstance(request.get("model"), str):
-        return "field required: model"
-    if not isinstance(messages, list) or not messages:
-        return "field required: messages, a list with at least one message"
-    if not all(isinstance(each, dict) and "role" in each for each in messages):
-        return "messages: each needs a role"
-    limit = request.get("max_tokens")
-    if limit is not None and (not isinstance(limit, int) or limit < 1):
-        return f"max_tokens must be at least 1, got {limit}."
-    return ""
-
-
-def _complete(m: Member, pod: Obj, request: Obj) -> Response:
-    prompt = " ".join(str(each.get("content", "")) for each in request["messages"])
-    words = _reply(m, pod, request, prompt).split()
-    limit = request.get("max_tokens") or len(words)
-    cut = len(words) > limit
-    text = " ".join(words[:limit])
-    usage = {
-        "prompt_tokens": max(1, len(prompt.split())),
-        "completion_tokens": min(limit, len(words)),
-    }
-    number = _counted(m, pod, usage)
-    usage["total_tokens"] = usage["prompt_tokens"] + usage["completion_tokens"]
-    reason = "length" if cut else "stop"
-    base = {
-        "id": f"chatcmpl-{number}",
-        "created": int(m.now().timestamp()),
-        "model": request["model"],
-    }
-    if request.get("stream"):
-        return _stream(base, text, reason)
-    message = {"role": "assistant", "content": text, "tool_calls": []}
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": reason}
-    return _json({**base, "object": "chat.completion", "choices": [choice], "usage": usage})
-
-
-def _counted(m: Member, pod: Obj, usage: dict[str, int]) -> str:
-    """Count the request; returns a number for its id."""
-    uid, number = meta(pod)["uid"], 0
-    who = m.loads.engines.get(uid)
-    if who is not None and who.meter.current is not None:
-        now = loads.millis(m)
-        number = who.meter.count(now, usage["prompt_tokens"], usage["completion_tokens"])
-    return digest(f"{uid}/{number}", 32)
-
-
-def _reply(m: Member, pod: Obj, request: Obj, prompt: str) -> str:
-    asked = prompt.strip()
-    shown = asked if len(asked) <= 80 else asked[:77] + "..."
-    where = f"{meta(pod)['name']} in {m.store.name}"
-    return f"Simulated answer of {request['model']} from pod {where}. You asked: {shown}"
-
-
-def _stream(base: Obj, text: str, reason: str) -> Response:
-    """Server-sent events, one word each."""
-    deltas: list[tuple[Obj, str | None]] = [({"role": "assistant", "content": ""}, None)]
-    deltas += [({"content": word + " "}, None) for word in text.split()]
-    deltas.append(({}, reason))
-    lines = [_chunk(base, delta, end) for delta, end in deltas]
-    return Response(200, b"".join([*lines, b"data: [DONE]\n\n"]), "text/event-stream")
-
-
-def _chunk(base: Obj, delta: Obj, reason: str | None) -> bytes:
-    choice = {"index": 0, "delta": delta, "finish_reason": reason}
-    body = {**base, "object": "chat.completion.chunk", "choices": [choice]}
-    return b"data: " + orjson.dumps(body) + b"\n\n"
+def _json_metrics(m: Member, node: str, now: Ints) -> Response:
+    """KAITO's transformers runtime: what its cards do, in JSON."""
+    rack = floor.racks(m).get(node)
+    if rack is None:
+        return json_reply({"gpu_info": None, "cpu_info": None})
+    return Response(200, transformers.body(floor.state(m, rack, now), rack.product, rack.mib))
 
 
 _PATHS: dict[tuple[str, str], Callable[[Member, Obj, bytes], Response]] = {
     ("GET", "/v1/models"): _models,
-    ("POST", "/v1/chat/completions"): _chat,
+    ("POST", "/v1/chat/completions"): completions.chat,
     ("GET", "/health"): _health,
     ("GET", "/metrics"): _metrics,
 }

@@ -1,5 +1,6 @@
 """Requests and replies as plain values, and how they cross ASGI."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -96,6 +97,8 @@ class Reply:
     body: bytes = b""
     content_type: str = JSON
     headers: dict[str, str] = field(default_factory=dict)
+    pieces: tuple[bytes, ...] = ()  # instead of a body: streamed
+    pause: float = 0.0  # seconds between pieces
 
 
 def json_reply(value: Any, status: int = 200, warnings: list[str] | None = None) -> Reply:
@@ -153,9 +156,20 @@ async def begin(request: Request, reply: Reply) -> None:
 
 
 async def send_reply(request: Request, reply: Reply) -> None:
-    """Send a whole answer."""
+    """Send a whole answer, or its pieces one after the other as long as the client stays."""
     await begin(request, reply)
-    await request.send({"type": "http.response.body", "body": reply.body})
+    if not reply.pieces:
+        await request.send({"type": "http.response.body", "body": reply.body})
+        return
+    gone = asyncio.ensure_future(wait_gone(request))
+    try:
+        for piece in reply.pieces:
+            await request.send({"type": "http.response.body", "body": piece, "more_body": True})
+            if (await asyncio.wait({gone}, timeout=reply.pause))[0]:
+                return
+        await request.send({"type": "http.response.body", "body": b""})
+    finally:
+        gone.cancel()
 
 
 def cut(request: Request) -> None:

@@ -51,7 +51,8 @@ def proxy_reply(cluster: ClusterStore, target: Target, request: Request) -> Repl
     query = request.scope.get("query_string", b"").decode("latin-1")
     path = f"/{target.rest}?{query}" if query else f"/{target.rest}"
     answer = handler(cluster, pod, number, request.method, path, request.headers, request.body)
-    return Reply(answer.status, answer.body, answer.content_type)
+    body = b"" if answer.pieces else answer.body
+    return Reply(answer.status, body, answer.content_type, {}, answer.pieces, answer.pause)
 
 
 def _pod(cluster: ClusterStore, namespace: str, name: str) -> Obj:

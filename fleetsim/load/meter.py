@@ -31,13 +31,13 @@ class Span:
 @dataclass(slots=True)
 class Life:
     """One run of the process. `asked` are real requests: (ms, requests, prompt tokens, output
-    tokens), each row the sum so far.
+    tokens, failed), each row the sum so far.
     """
 
     start: int
     end: int | None = None
     spans: list[Span] = field(default_factory=list)
-    asked: list[tuple[int, int, int, int]] = field(default_factory=list)
+    asked: list[tuple[int, int, int, int, int]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -51,7 +51,8 @@ class Work:
     alive: NDArray[np.bool_]
     since: Ints  # ms since 1970: when the life began
     done: dict[Knob, Ints]
-    requests: Ints  # real ones, T
+    requests: Ints  # real ones that were answered, T
+    failed: Ints  # real ones that were not
     prompt: Ints  # tokens of real ones
     output: Ints
     rate: Floats  # requests per second now
@@ -95,14 +96,15 @@ class Meter:
         """The life that goes on."""
         return self.lives[-1] if self.lives and self.lives[-1].end is None else None
 
-    def count(self, now: int, prompt: int, output: int) -> int:
-        """One real request was answered; returns how many so far in this life."""
+    def count(self, now: int, prompt: int, output: int, failed: int = 0) -> int:
+        """One real request ended; returns how many so far in this life."""
         life = self.current
         if life is None:
             return 0
-        _, requests, before, made = life.asked[-1] if life.asked else (0, 0, 0, 0)
-        life.asked.append((now, requests + 1, before + prompt, made + output))
-        return requests + 1
+        _, fine, before, made, bad = life.asked[-1] if life.asked else (0, 0, 0, 0, 0)
+        row = (now, fine + 1 - failed, before + prompt, made + output, bad + failed)
+        life.asked.append(row)
+        return row[1] + row[4]
 
     def resets(self) -> list[int]:
         """When counters began again, oldest first."""
@@ -147,10 +149,11 @@ class Meter:
         if life.asked:
             times = [row[0] for row in life.asked]
             at = [bisect_right(times, int(moment)) for moment in moments]
-            sums = np.array([(0, 0, 0), *(row[1:] for row in life.asked)], dtype=np.int64)[at]
+            sums = np.array([(0, 0, 0, 0), *(row[1:] for row in life.asked)], dtype=np.int64)[at]
             found.requests[rows] += sums[:, 0]
             found.prompt[rows] += sums[:, 1]
             found.output[rows] += sums[:, 2]
+            found.failed[rows] += sums[:, 3]
 
 
 def _table(size: int) -> Ints:
@@ -159,10 +162,12 @@ def _table(size: int) -> Ints:
 
 def _nothing(moments: Ints) -> Work:
     size = len(moments)
-    since, requests, prompt, output, level = (np.zeros(size, dtype=np.int64) for _ in range(5))
+    since, requests, failed, prompt, output, level = np.zeros((6, size), dtype=np.int64)
     alive, rate = np.zeros(size, dtype=np.bool_), np.zeros(size)
     done = {PLAIN: _table(size)}
-    return Work(moments, alive, since, done, requests, prompt, output, rate, level, np.ones(size))
+    return Work(
+        moments, alive, since, done, requests, failed, prompt, output, rate, level, np.ones(size)
+    )
 
 
 def _now(profile: Profile, span: Span, found: Work, lived: NDArray[np.bool_]) -> None:

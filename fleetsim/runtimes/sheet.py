@@ -32,6 +32,10 @@ PREEMPTED = (0, 0, 0, 0, 0, 0, 400, 3000, 12000, 40000, 9000)
 REFUSED = (300,) * LEVELS  # bad input, of SHARE
 LENGTH = (5000,) * LEVELS
 ABORTED = (400,) * LEVELS
+UNFAILED = tuple(SHARE - each for each in FAILED)
+KEPT = tuple(SHARE - each for each in ABORTED)
+FINE = tuple(SHARE - sum(each) for each in zip(FAILED, ABORTED, REFUSED, strict=True))
+STOPPED = tuple(SHARE - sum(each) for each in zip(FAILED, LENGTH, ABORTED, strict=True))
 
 
 @dataclass
@@ -55,12 +59,12 @@ class Sheet:
 
     @cached_property
     def failed(self) -> Ints:
-        return self.share(FAILED, extra=1)
+        return self.share(FAILED, extra=1) + self.work.failed
 
     @cached_property
     def requests(self) -> Ints:
         """Every finished request, however it ended."""
-        return self._total // MILLI + self.work.requests
+        return self._total // MILLI + self.work.requests + self.work.failed
 
     @cached_property
     def _total(self) -> Ints:

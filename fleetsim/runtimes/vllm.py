@@ -38,7 +38,7 @@ def _plain(name: str, kind: str, value: Value) -> Family:
 def _reasons(s: Sheet) -> Rows:
     name = "vllm:request_success_total"
     length, aborted = s.share(numbers.LENGTH), s.share(numbers.ABORTED)
-    stop = s.share(_STOPPED, extra=-1) + s.work.requests
+    stop = s.share(numbers.STOPPED, extra=-1) + s.work.requests
     rows = [("stop", stop), ("length", length), ("abort", aborted)]
     if s.version >= (0, 11):
         rows.append(("error", s.failed))
@@ -46,15 +46,9 @@ def _reasons(s: Sheet) -> Rows:
         yield name, (("finished_reason", reason), *tags(s)), count
 
 
-_STOPPED = tuple(
-    numbers.SHARE - failed - length - aborted
-    for failed, length, aborted in zip(numbers.FAILED, numbers.LENGTH, numbers.ABORTED, strict=True)
-)
-
-
 def _http(s: Sheet) -> Rows:
     looks = (s.work.moments - s.work.since) // 15_000
-    answered = s.share(_ANSWERED, extra=-1) + s.work.requests
+    answered = s.share(numbers.UNFAILED, extra=-1) + s.work.requests
     rows = [
         (_CHAT, "POST", "2xx", answered),
         (_CHAT, "POST", "4xx", s.share(numbers.REFUSED)),
@@ -64,9 +58,6 @@ def _http(s: Sheet) -> Rows:
     for handler, method, status, count in rows:
         labels = (("handler", handler), ("method", method), ("status", status))
         yield "http_requests_total", labels, count
-
-
-_ANSWERED = tuple(numbers.SHARE - failed for failed in numbers.FAILED)
 
 
 def _config(s: Sheet) -> Rows:
