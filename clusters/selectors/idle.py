@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from uuid import UUID
 
-import msgspec
 import numpy as np
 
 from clusters.engine.idle import IdleGroup, Mask, card_prices, idle_groups, idle_mask
-from clusters.engine.telemetry.types import GpuSample
-from clusters.models import Cluster, HeatRow, Telemetry
+from clusters.models import Cluster, HeatRow
 from clusters.selectors.census import SILENT
 from clusters.selectors.facts import nodes_of, pools_of
+from clusters.selectors.telemetry import measured
 
 STALE = 600.0  # seconds after which a measurement says nothing about now
-_samples = msgspec.msgpack.Decoder(tuple[GpuSample, ...])
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +60,7 @@ def idle_lines(
     found: Sequence[tuple[Cluster, HeatRow, IdleCount]], now: datetime
 ) -> list[IdleLine]:
     """The idle cards of these clusters by node and holder, dearest first (one query)."""
-    measured = _measured([cluster.pk for cluster, _, _ in found])
+    seen = measured(cluster.pk for cluster, _, _ in found)
     lines = [
         IdleLine(cluster, group, datetime.fromtimestamp(group.since, UTC))
         for cluster, row, count in found
@@ -72,7 +69,7 @@ def idle_lines(
             pools_of(cluster),
             count.mask,
             bytes(row.idle),
-            measured.get(cluster.pk, ()),
+            (seen[cluster.pk].gpus or ()) if cluster.pk in seen else (),
             now.timestamp(),
         )
     ]
@@ -82,10 +79,3 @@ def idle_lines(
 def _dearest(line: IdleLine) -> tuple[bool, float, float]:
     group = line.group
     return group.usd_per_hour is None, -(group.usd_per_hour or 0.0), group.since
-
-
-def _measured(clusters: Sequence[UUID]) -> Mapping[UUID, tuple[GpuSample, ...]]:
-    rows = Telemetry.objects.filter(cluster_id__in=clusters).values_list(
-        "cluster_id", "gpus_packed"
-    )
-    return {pk: _samples.decode(packed) if packed else () for pk, packed in rows}

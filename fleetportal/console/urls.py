@@ -12,6 +12,9 @@ urlpatterns = [
     path("fleet/heat/layout", heat.heat_layout, name="heat_layout"),
     path("fleet/heat/holders", heat.heat_holders, name="heat_holders"),
     path("fleet/gpu/<slug:cluster>/<str:node>/<int:index>/", heat.gpu, name="gpu"),
+    path("fleet/parts/<slug:name>/", fleet.fleet_part, name="fleet_part"),
+    path("fleet/allocation.csv", fleet.allocation_csv, name="allocation_csv"),
+    path("fleet/idle.csv", fleet.idle_csv, name="idle_csv"),
     path("audit/", audit.audit_page, name="audit"),
     path("audit/events.csv", audit.audit_csv, name="audit_csv"),
 ]

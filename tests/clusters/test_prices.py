@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from django.test import Client
@@ -69,7 +70,7 @@ def test_a_price_of_elsewhere_leaves_a_cluster_alone(people: People) -> None:
 
 def test_a_price_is_journaled_with_what_it_was(people: People) -> None:
     price_set(principal=Principal(people.operator), wish=P5)
-    price_set(principal=Principal(people.admin), wish=Wish(**{**_fields(P5), "usd_per_hour": None}))
+    price_set(principal=Principal(people.admin), wish=replace(P5, usd_per_hour=None))
     newest, first = Event.objects.filter(object_type="priceentry")
     assert (first.action, first.before, first.actor_name) == (
         "price.set",
@@ -143,7 +144,7 @@ def test_the_list_filters_and_its_csv_comes_back_as_an_import(
     client = client_for(people.operator)
     page = client.get("/prices/?show=used")
     assert [line.instance_type for line in page.context["lines"]] == ["p5.48xlarge"]
-    sheet = client.get("/prices/prices.csv?provider=gcp").getvalue().decode()  # type: ignore[attr-defined]
+    sheet = client.get("/prices/prices.csv?provider=gcp").getvalue().decode()
     rows = list(csv.DictReader(sheet.splitlines()))
     assert {row["provider"] for row in rows} == {"gcp"}
     effects = price_import(principal=Principal(people.operator), text=sheet, dry=True)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from django.test import Client
 
 from clusters.models import Cluster
+from clusters.selectors.census import Tally
 from fleetportal.accounts.models import User
 from tests.clusters.rows import make_cluster, node, pool
 from tests.conftest import ApiFor, CountQueries
@@ -160,37 +161,29 @@ def test_workloads_of_another_team_hold_gpus_without_a_name(
     fields = {name: getattr(packed, name) for name in ("nodes_packed", "pools_packed")}
     packed.delete()
     Cluster.objects.filter(pk=workspace.cluster_id).update(**fields)
-    mine = text(client_for(people.engineer).get("/fleet/"))
-    assert "GPU 0: allocated, phi" in mine
-    theirs = text(client_for(people.outsider).get("/fleet/"))
-    assert "GPU 0: allocated, other team" in theirs and ">phi<" not in theirs
+    lines = client_for(people.engineer).get("/fleet/?group=team").context["lines"]
+    assert [(one.name, one.tally.allocated) for one in lines if one.tally.allocated] == [
+        ("assist", 1)
+    ]
+    lines = client_for(people.outsider).get("/fleet/?group=team").context["lines"]
+    assert lines[0].name == "other team"
     page = text(client_for(people.outsider).get(f"/clusters/{workspace.cluster.name}/"))
     assert "1 more of other teams" in page and "phi" not in page
 
 
-def test_the_grid_is_grouped_and_sorted_by_its_address(
+def test_the_table_is_grouped_by_its_address_and_adds_up(
     people: People, client_for: ClientFor
 ) -> None:
     small_fleet()
     client = client_for(people.viewer)
-
-    def shown(query: str) -> list[tuple[str, list[str]]]:
-        groups = client.get(f"/fleet/{query}").context["groups"]
-        return [(heading, [row.cluster.name for row in rows]) for heading, rows in groups]
-
-    assert shown("") == [("production", ["a", "b"]), ("test", ["c", "d"])]
-    assert shown("?group=none&sort=free") == [("", ["d", "a", "b", "c"])]
-    assert shown("?group=state") == [("Ready", ["a", "c", "d"]), ("Unreachable", ["b"])]
-    assert shown("?group=nonsense&sort=nonsense&page=x") == shown("")
-
-
-def test_the_table_is_the_grids_twin(people: People, client_for: ClientFor) -> None:
-    small_fleet()
-    context = client_for(people.viewer).get("/fleet/?view=table").context
-    columns = ("allocated", "free", "blocked", "faulty", "unknown")
-    sums = {name: sum(row[name] for row in context["table"]) for name in columns}
-    figures = {figure.key: figure.value for figure in context["figures"]}
-    assert sums == {name: figures[name] for name in columns}
+    shown = client.get("/fleet/").context
+    total = shown["overview"].total
+    for key, _ in shown["group_choices"]:
+        page = client.get(f"/fleet/?group={key}").context
+        assert sum((one.tally for one in page["lines"]), Tally()) == total, key
+    places = client.get("/fleet/?group=environment").context["lines"]
+    assert [(one.name, one.clusters) for one in places] == [("test", 2), ("production", 2)]
+    assert client.get("/fleet/?group=nonsense").context["group"] == "class"
 
 
 def test_queries_do_not_grow_with_clusters_or_deployments(

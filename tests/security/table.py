@@ -103,6 +103,9 @@ PAGES: dict[str, Row] = {
     "switch": Row("", {"POST": Cell("view", (403,))}),  # in the demo only
     "home": Row("", {"GET": Cell("view", (302,))}),
     "fleet": shows(),
+    "fleet_part": shows("fleet_part"),
+    "allocation_csv": shows(),
+    "idle_csv": shows(),
     "audit": shows(verb="audit.view"),
     "audit_csv": shows(verb="audit.view"),
     "clusters": shows(),

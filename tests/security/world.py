@@ -197,6 +197,7 @@ def _urls(
     add("team", "slug", {slug: slug for slug in TEAMS}, "no-such-team")
     add("cluster", "name", {s: f"only-{s}" for s in TEAMS} | {"all": "prod-weu"}, "no-such-one")
     add("model", "slug", {"all": PHI}, "no--such-model")
+    add("fleet_part", "name", {"all": "idle"}, "no-such-part")
     add("strategy", "slug", {"all": "staged"}, "no-such-strategy")
     events = {s: Event.objects.filter(team__slug=s).latest("pk").pk for s in TEAMS}
     add("event", "pk", {**events}, 999_999_999)

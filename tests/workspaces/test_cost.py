@@ -4,13 +4,13 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from uuid import UUID
 
-import msgspec
 import pytest
 from django.test import Client
 from django.utils import timezone
 
 from clusters.engine.heat import FULL, idle_code
 from clusters.engine.price_sheet import Wish
+from clusters.engine.telemetry.packing import pack_tick
 from clusters.engine.telemetry.types import Tick
 from clusters.models import HeatRow, PriceEntry, ServingTick
 from clusters.selectors import pack
@@ -132,7 +132,7 @@ def tick(workspace: Workspace, at: datetime, tokens: int) -> None:
         subject=f"{workspace.namespace}/{workspace.name}",
         resolution=3600,
         at=at,
-        packed=msgspec.msgpack.encode(packed),
+        packed=pack_tick(packed),
     )
 
 

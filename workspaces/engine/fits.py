@@ -62,7 +62,7 @@ def fit_counts(
 ) -> list[Fit]:
     """One Fit per model, for one replica each. `demand` gives team and context; whether a team has
     the token of a gated model is left out of the count."""
-    table, shapes = _table(demand, clusters, situation)
+    table, shapes = columns_of(demand, clusters, situation)
     able = _able(demand, table, situation)
     return [_count(model, demand, table, shapes, able) for model in models]
 
@@ -75,7 +75,7 @@ def fit_rows(
     return tuple(row for number in range(len(ev.table.clusters)) for row in _rows(ev, number))
 
 
-def _table(
+def columns_of(
     demand: Demand, clusters: Sequence[ClusterFacts], situation: Situation
 ) -> tuple[Table, PoolTable]:
     """The fleet's columns, and its distinct node shapes ready to be sized for any model."""
@@ -105,7 +105,7 @@ def _ungated(demand: Demand) -> Demand:
 def _count(
     model: ModelSpec, demand: Demand, table: Table, shapes: PoolTable, able: kernel.Bools
 ) -> Fit:
-    rows = kernel.check(table.columns, _ask(model, demand, shapes))
+    rows = kernel.check(table.columns, replica_of(model, demand, shapes))
     chosen = kernel.cheapest(table.columns, rows, len(table.clusters))
     fits = able & (chosen >= 0)
     if not fits.any():
@@ -115,7 +115,8 @@ def _count(
     return Fit(int(fits.sum()), len(table.clusters), float(known.min()) if len(known) else None)
 
 
-def _ask(model: ModelSpec, demand: Demand, shapes: PoolTable) -> kernel.Ask:
+def replica_of(model: ModelSpec, demand: Demand, shapes: PoolTable) -> kernel.Ask:
+    """What one replica of a model needs of each node shape."""
     nodes = nodes_for(model, shapes, demand.max_model_len).astype(np.float64)
     if "vllm" not in model.runtimes:
         nodes[:] = np.nan

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-import msgspec
-
 from clusters.engine.idle import IdleGroup
 from clusters.engine.prices import CAPACITY_TYPES, ON_DEMAND
+from clusters.engine.telemetry.packing import unpack_tick
 from clusters.models import HeatRow, ServingTick
 from clusters.pricing import Version, newest, price_steps
 from clusters.selectors.idle import idle_count, idle_lines, readable
@@ -153,18 +152,6 @@ def _at_peak(living: Sequence[Workspace]) -> float | None:
     return per_million(sum(usd for usd, _ in found), sum(rate for _, rate in found))
 
 
-class _Head(msgspec.Struct, array_like=True):
-    """The head of a stored Tick; the rest is not decoded."""
-
-    seconds: float
-    pods_expected: int
-    pods_answered: int
-    counters: dict[str, int]
-
-
-_tick = msgspec.msgpack.Decoder(_Head)
-
-
 def _observed(living: Sequence[Workspace], now: datetime) -> float | None:
     """$ over tokens of the hours of the last day that were measured, at today's price."""
     subjects = {(row.cluster_id, f"{row.namespace}/{row.name}"): row for row in living}
@@ -179,7 +166,7 @@ def _observed(living: Sequence[Workspace], now: datetime) -> float | None:
         row = subjects.get((cluster, subject))
         if row is None or row.price_per_hour is None:
             continue
-        tick = _tick.decode(packed)
+        tick = unpack_tick(bytes(packed))
         usd += row.price_per_hour * tick.seconds / 3600
         tokens += sum(tick.counters.get(name, 0) for name in TOKENS)
     return usd / tokens * 1e6 if tokens else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from django.utils import timezone
 
@@ -10,7 +10,9 @@ from clusters.engine.types import ClusterFacts
 from fleetportal.accounts.models import Team
 from fleetportal.accounts.principal import Principal
 from workspaces import catalog
+from workspaces.engine.catalog import CatalogEntry
 from workspaces.engine.fits import Fit, FitRow, fit_counts, fit_rows
+from workspaces.engine.fragments import Room, rooms
 from workspaces.engine.types import Demand, Policy, Situation
 from workspaces.models import CatalogModel
 from workspaces.services import facts
@@ -53,3 +55,13 @@ def model_fit(
     )
     promised = Situation(claimed_nodes=facts.claimed_nodes())
     return fit_rows(demand, fleet_of(principal), promised)
+
+
+def cluster_rooms(*, names: Collection[str]) -> tuple[list[CatalogEntry], list[Room]]:
+    """What each of these clusters can still take of the whole catalog; a room's models are numbers
+    of the entries given beside it."""
+    entries = list(catalog.load())
+    demand = Demand(model=entries[0].spec, replicas=1, max_model_len=None, team="", policy=Policy())
+    promised = Situation(claimed_nodes=facts.claimed_nodes())
+    fleet = facts.fleet(timezone.now(), names)
+    return entries, rooms([one.spec for one in entries], demand, fleet, promised)

@@ -44,4 +44,5 @@ def _workload(principal: Principal, row: Workspace) -> Workload:
         note=outside or row.message or row.reason,
         replicas=row.replicas,
         ready=row.ready_replicas,
+        model=row.revision.model.name,
     )

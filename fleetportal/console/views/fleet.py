@@ -1,80 +1,190 @@
-"""The fleet: what needs a person first, then every GPU once."""
+"""The fleet: what needs a person first, then what every GPU does, costs and could still take.
+
+The page is made of parts. Each has an address of its own, so that a change swaps that part alone;
+those that no first look needs are loaded after the page.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from clusters.models import Cluster
-from clusters.selectors.census import overview
-from clusters.states import CLUSTER
-from fleetportal.accounts.principal import declares
-from fleetportal.console.selectors import fleet
+from clusters.selectors.census import CLASSES, overview
+from clusters.selectors.heat_page import heat_section
+from fleetportal.accounts.principal import Principal, declares
+from fleetportal.console.selectors import allocation, fleet, fragments, idle, trend
 from fleetportal.console.selectors.attention import attention
+from fleetportal.console.selectors.usage import usage
+from fleetportal.kit.errors import Missing
 from fleetportal.kit.fragments import fragment
-from fleetportal.kit.htmx import page
+from fleetportal.kit.htmx import is_htmx
+from fleetportal.kit.sheets import csv_lines
 from fleetportal.rest.auth import principal_of
 
-PAGE_SIZE = 50
-TOPICS = ("fleet", "rollouts", "approvals", "deployments")
 SHOWN = 8  # of what needs attention; the rest is one click away
+MOST_ROWS = 100_000  # of a sheet
+WORK = ("rollouts", "approvals", "deployments")
+Context = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a part is made from."""
+
+    request: HttpRequest
+    principal: Principal
+    clusters: list[Cluster]
+    now: datetime
+
+
+def _attention(asked: Asked) -> Context:
+    items = attention(asked.principal, asked.clusters, asked.now)
+    most = len(items) if asked.request.GET.get("attention") == "all" else SHOWN
+    return {"items": items[:most], "more": max(0, len(items) - most)}
+
+
+def _figures(asked: Asked) -> Context:
+    found = overview(asked.clusters)
+    return {
+        "overview": found,
+        "figures": fleet.figures(found),
+        "seen": fleet.seen(asked.clusters),
+    }
+
+
+def _usage(asked: Asked) -> Context:
+    return {
+        "usage": usage(asked.clusters, asked.now),
+        "total": overview(asked.clusters).total,
+    }
+
+
+def _trend(asked: Asked) -> Context:
+    return {"trend": trend.trend(asked.clusters, asked.now)}
+
+
+def _idle(asked: Asked) -> Context:
+    return {"idle": idle.idle_list(asked.principal, asked.clusters, asked.now)}
+
+
+def _fragmentation(asked: Asked) -> Context:
+    lines = fragments.room_lines(asked.clusters, asked.now)
+    most = len(lines) if asked.request.GET.get("all") else fragments.SHOWN
+    split = sum(line.fragmented for line in lines)
+    return {"lines": lines[:most], "more": max(0, len(lines) - most), "fragmented": split}
+
+
+def _allocation(asked: Asked) -> Context:
+    group = _group(asked.request)
+    return {
+        "group": group,
+        "group_choices": list(allocation.GROUPS.items()),
+        "heading": allocation.GROUPS[group],
+        "lines": allocation.groups(asked.principal, asked.clusters, group),
+        "overview": overview(asked.clusters),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """`topics`: what changes it; `at_once`: it is there when the page is."""
+
+    context: Callable[[Asked], Context]
+    topics: tuple[str, ...]
+    at_once: bool = False
+
+
+PARTS = {
+    "attention": Part(_attention, ("fleet", "clusters", *WORK), at_once=True),
+    "figures": Part(_figures, ("fleet", "clusters"), at_once=True),
+    "usage": Part(_usage, ("fleet", "clusters", "deployments")),
+    "trend": Part(_trend, ()),
+    "idle": Part(_idle, ("fleet", "clusters")),
+    "fragmentation": Part(_fragmentation, ("clusters", "deployments")),
+    "allocation": Part(_allocation, ("clusters", "deployments"), at_once=True),
+}
 
 
 @require_GET
 @declares("view")
 def fleet_page(request: HttpRequest) -> HttpResponse:
-    """`?group=`, `?sort=`, `?view=table`, `?page=`; htmx asks for what can change."""
-    personal = principal_of(request).may("approval.vote")  # what waits for oneself is among it
-    return fragment(request, "fleet", TOPICS, lambda: _page(request), personal=personal)
-
-
-def _page(request: HttpRequest) -> HttpResponse:
-    principal, now = principal_of(request), timezone.now()
-    group, sort = _choice(request, "group", fleet.GROUPS), _choice(request, "sort", fleet.SORTS)
-    rows = fleet.clusters_for(principal)
-    found = Paginator(fleet.ordered(rows, group, sort), PAGE_SIZE)
-    shown = found.get_page(request.GET.get("page", 1))
-    items = attention(principal, rows, now)
-    as_table = request.GET.get("view") == "table"
-    most = len(items) if request.GET.get("attention") == "all" else SHOWN
-    context: dict[str, Any] = {
-        "items": items[:most],
-        "more": max(0, len(items) - most),
-        "as_table": as_table,
-        "table": fleet.table(principal, list(shown)) if as_table else [],
-        "groups": [] if as_table else fleet.grouped(principal, list(shown), group, now),
-        "page": shown,
-        "CLUSTER": CLUSTER,
-        "may_register": principal.may("cluster.register"),
-        **_figures(rows),
-        **_choices(group, sort),
+    """`?group=` groups the table of allocation, `?attention=all` lists everything; the map's own."""
+    asked = _asked(request)
+    context: Context = {
+        "clusters": len(asked.clusters),
+        "heat": heat_section(asked.principal, request.GET),
+        "may_register": asked.principal.may("cluster.register"),
     }
-    return page(request, "console/fleet.html", context, part="live")
+    for part in PARTS.values():
+        if part.at_once:
+            context |= part.context(asked)
+    return _drawn(render(request, "console/fleet.html", context))
 
 
-def _figures(rows: list[Cluster]) -> dict[str, Any]:
-    found = overview(rows)
-    return {
-        "overview": found,
-        "figures": fleet.figures(found),
-        "models": fleet.by_model(found),
-    }
+@require_GET
+@declares("view")
+def fleet_part(request: HttpRequest, name: str) -> HttpResponse:
+    """One part: alone for htmx, in a page of its own where there are no scripts."""
+    part = PARTS.get(name)
+    if part is None:
+        raise Missing("The fleet's page has no such part.")
+    if not is_htmx(request):
+        context = {"part": f"console/fleet/{name}.html", **part.context(_asked(request))}
+        return _drawn(render(request, "console/fleet_part.html", context))
+    template = f"console/fleet/{name}.html"
+    mine = name == "attention" and principal_of(request).may("approval.vote")
+
+    def draw() -> HttpResponse:
+        return render(request, template, part.context(_asked(request)))
+
+    return fragment(request, f"fleet-{name}", part.topics, draw, personal=mine)
 
 
-def _choices(group: str, sort: str) -> dict[str, Any]:
-    return {
-        "group": group,
-        "sort": sort,
-        "group_choices": [(key, words) for key, (words, _) in fleet.GROUPS.items()],
-        "sort_choices": [(key, words) for key, (words, _) in fleet.SORTS.items()],
-    }
+@require_GET
+@declares("view")
+def allocation_csv(request: HttpRequest) -> StreamingHttpResponse:
+    """The table of allocation as it is grouped on the page."""
+    asked, group = _asked(request), _group(request)
+    header = (allocation.GROUPS[group].lower(), "clusters", *CLASSES, "total")
+    lines = allocation.groups(asked.principal, asked.clusters, group)
+    return _sheet("allocation.csv", csv_lines(header, allocation.cells(lines)))
 
 
-def _choice(request: HttpRequest, name: str, allowed: dict[str, Any]) -> str:
+@require_GET
+@declares("view")
+def idle_csv(request: HttpRequest) -> StreamingHttpResponse:
+    """Every idle card that has a name, dearest first."""
+    asked = _asked(request)
+    found = idle.idle_list(asked.principal, asked.clusters, asked.now, most=MOST_ROWS)
+    return _sheet("idle-gpus.csv", csv_lines(idle.COLUMNS, idle.cells(found.rows)))
+
+
+def _asked(request: HttpRequest) -> Asked:
+    principal = principal_of(request)
+    return Asked(request, principal, fleet.clusters_for(principal), timezone.now())
+
+
+def _group(request: HttpRequest) -> str:
     """What was asked for, else the first."""
-    asked = request.GET.get(name, "")
-    return asked if asked in allowed else next(iter(allowed))
+    asked = request.GET.get("group", "")
+    return asked if asked in allocation.GROUPS else next(iter(allocation.GROUPS))
+
+
+def _sheet(name: str, body: Any) -> StreamingHttpResponse:
+    response = StreamingHttpResponse(body, content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
+def _drawn(response: HttpResponse) -> HttpResponse:
+    """Charts need a rule of the content policy that other pages do without."""
+    response.charts = True  # type: ignore[attr-defined]
+    return response

@@ -1,0 +1,142 @@
+"""What the fleet's GPUs do and cost now: use, money, traffic. One figure each, with what it omits.
+
+All of it is of the clusters that a principal sees. What is not measured is in no mean and no sum;
+every figure says over how much it speaks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from uuid import UUID
+
+import numpy as np
+
+from clusters.engine.heat import FULL, MOST, PERCENT_STEPS
+from clusters.models import Cluster, HeatRow, ServingTick
+from clusters.selectors.idle import IdleCount, idle_count, readable
+from clusters.selectors.money import Money, money
+from clusters.selectors.telemetry import unpack_tick
+from workspaces.models import Workspace
+
+MINUTE = 60
+TICKS_OLD = timedelta(minutes=5)
+Idle = Sequence[tuple[Cluster, HeatRow, IdleCount]]
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """`mean` utilisation (0..1) of the `measured` allocated cards; None: none is measured. `at`:
+    of the oldest measurement in it. `silent`: clusters with GPUs that say nothing now."""
+
+    mean: float | None
+    measured: int
+    silent: int
+    at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class IdleSum:
+    """Allocated cards that have idled for half an hour. None: no cluster is measured."""
+
+    gpus: int | None
+    usd_per_hour: float
+    unpriced: int
+    clusters: Idle
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Finished requests and tokens (prompt and generated) a second, of the minute that began at
+    `at`. None: nothing was measured. `silent`: ready workspaces that are in neither."""
+
+    requests: float | None
+    tokens: float | None
+    at: datetime | None
+    subjects: int
+    silent: int
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    use: Use
+    idle: IdleSum
+    money: Money
+    traffic: Traffic
+
+
+def usage(clusters: Sequence[Cluster], now: datetime) -> Usage:
+    """Three queries, whatever the number of clusters."""
+    rows = heat_rows(clusters, now)
+    return Usage(_use(clusters, rows), idle_sum(rows), money(clusters), traffic(clusters, now))
+
+
+Rows = Sequence[tuple[Cluster, HeatRow]]
+
+
+def heat_rows(clusters: Sequence[Cluster], now: datetime) -> Rows:
+    """Clusters that are measured now, with their bytes (one query)."""
+    found = HeatRow.objects.filter(cluster_id__in=[cluster.pk for cluster in clusters])
+    by_pk = {row.cluster_id: row for row in found.only("at", "util", "allocation", "idle")}
+    rows = [(cluster, by_pk.get(cluster.pk)) for cluster in clusters]
+    return [(cluster, row) for cluster, row in rows if row and readable(cluster, row, now)]
+
+
+def _use(clusters: Sequence[Cluster], rows: Rows) -> Use:
+    util = np.frombuffer(b"".join(bytes(row.util) for _, row in rows), np.uint8)
+    held = np.frombuffer(b"".join(bytes(row.allocation) for _, row in rows), np.uint8) == FULL
+    known = util[held & (util <= MOST)]
+    return Use(
+        mean=float(known.mean()) / PERCENT_STEPS / 100 if len(known) else None,
+        measured=len(known),
+        silent=sum(bool(cluster.gpus_physical) for cluster in clusters)
+        - sum(bool(cluster.gpus_physical) for cluster, _ in rows),
+        at=min((row.at for _, row in rows if row.at), default=None),
+    )
+
+
+def idle_sum(rows: Rows) -> IdleSum:
+    counts = [(cluster, row, idle_count(cluster, row)) for cluster, row in rows]
+    found = [(cluster, row, count) for cluster, row, count in counts if count is not None]
+    return IdleSum(
+        gpus=sum(count.gpus for _, _, count in found) if rows else None,
+        usd_per_hour=sum(count.usd_per_hour for _, _, count in found),
+        unpriced=sum(count.unpriced for _, _, count in found),
+        clusters=found,
+    )
+
+
+def traffic(clusters: Sequence[Cluster], now: datetime) -> Traffic:
+    """Of the newest minute that is stored for these clusters (two queries)."""
+    pks = [cluster.pk for cluster in clusters]
+    rows = ServingTick.objects.filter(
+        cluster_id__in=pks, resolution=MINUTE, at__gte=now - TICKS_OLD
+    )
+    found = list(rows.order_by("at").values_list("cluster_id", "subject", "at", "packed"))
+    newest = {(pk, subject): (at, bytes(packed)) for pk, subject, at, packed in found}
+    rates = [_rates(packed) for _, packed in newest.values()]
+    return Traffic(
+        requests=sum(rate[0] for rate in rates) if rates else None,
+        tokens=sum(rate[1] for rate in rates) if rates else None,
+        at=min((at for at, _ in newest.values()), default=None),
+        subjects=len(newest),
+        silent=_silent(pks, set(newest)),
+    )
+
+
+def _silent(clusters: Sequence[UUID], told: set[tuple[UUID, str]]) -> int:
+    ready = Workspace.objects.filter(cluster_id__in=clusters, state="ready")
+    columns = ready.values_list("cluster_id", "namespace", "name")
+    return sum((pk, f"{namespace}/{name}") not in told for pk, namespace, name in columns)
+
+
+@lru_cache(maxsize=32768)
+def _rates(packed: bytes) -> tuple[float, float]:
+    """Requests and tokens a second of one tick; a minute's ticks are read by many pages."""
+    tick = unpack_tick(packed)
+    if tick.seconds <= 0:
+        return 0.0, 0.0
+    tokens = tick.counters.get("prompt_tokens", 0) + tick.counters.get("generation_tokens", 0)
+    return tick.counters.get("requests", 0) / tick.seconds, tokens / tick.seconds
