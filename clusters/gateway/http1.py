@@ -17,6 +17,7 @@ from clusters.gateway.errors import Answer, ClusterFailure, Garbage, TlsFailed, 
 from fleetportal.kit.net import Endpoint
 
 _PIECE = 1 << 16
+_BUFFER = 1 << 18  # bytes that may wait to be read
 _MAX_LINE = 1 << 13  # of a head or a chunk size
 _MAX_HEADERS = 100
 
@@ -46,7 +47,7 @@ class Exchange:
                     found.port,
                     ssl=context,
                     server_hostname=connection.tls_name,
-                    limit=_PIECE,
+                    limit=_BUFFER,
                 )
         except (OSError, TimeoutError) as error:
             raise failure_of(error) from error
@@ -76,8 +77,8 @@ class Exchange:
     async def pieces(self, answer: Answer, *, silence: float) -> AsyncIterator[bytes]:
         """The body as it comes; ends with Unreachable after `silence` seconds without a byte."""
         try:
-            if "chunked" in answer.headers.get("transfer-encoding", "").lower():
-                while size := await self._chunk_size(silence):
+            if _is_chunked(answer):
+                while size := _size_of(await _within(self._line(), silence)):
                     async for piece in self._exactly(size, silence):
                         yield piece
                     await _within(self._line(), silence)
@@ -91,15 +92,39 @@ class Exchange:
 
     async def body(self, answer: Answer, *, deadline: float, cap: int = BYTE_CAP) -> bytes:
         """The whole body, at most `cap` bytes, within `deadline` seconds."""
-        data = bytearray()
         try:
             async with asyncio.timeout(deadline):
-                async for piece in self.pieces(answer, silence=READ_TIMEOUT):
-                    data += piece
-                    if len(data) > cap:
-                        raise Garbage(f"The answer is larger than {cap >> 20} MiB.")
+                if _is_chunked(answer):
+                    return await self._chunks(cap)
+                length = _length_of(answer, cap)
+                if length is None:
+                    return await self._rest(cap)
+                body = await self._reader.readexactly(length)
+                self.reusable = _is_kept(answer)
+                return body
         except TimeoutError as error:
             raise Unreachable("The API server's answer did not end in time.") from error
+        except (OSError, asyncio.IncompleteReadError) as error:
+            raise failure_of(error) from error
+
+    async def _chunks(self, cap: int) -> bytes:
+        pieces, left = [], cap
+        while size := _size_of(await self._line()):
+            left -= size
+            if left < 0:
+                raise _too_large(cap)
+            pieces.append(await self._reader.readexactly(size))
+            await self._line()
+        await self._line()  # no trailers are used
+        self.reusable = True
+        return b"".join(pieces)
+
+    async def _rest(self, cap: int) -> bytes:
+        data = bytearray()
+        while piece := await self._reader.read(_PIECE):
+            data += piece
+            if len(data) > cap:
+                raise _too_large(cap)
         return bytes(data)
 
     def close(self) -> None:
@@ -126,13 +151,6 @@ class Exchange:
             headers[name.strip().lower()] = value.strip()
         return headers
 
-    async def _chunk_size(self, silence: float) -> int:
-        line = await _within(self._line(), silence)
-        digits = line.split(b";", 1)[0].strip()
-        if not 0 < len(digits) <= 8 or not all(c in b"0123456789abcdefABCDEF" for c in digits):
-            raise Garbage("The API server sent a chunk without a size.")
-        return int(digits, 16)
-
     async def _exactly(self, size: int, silence: float) -> AsyncIterator[bytes]:
         while size:
             piece = await _within(self._reader.read(min(size, _PIECE)), silence)
@@ -142,13 +160,11 @@ class Exchange:
             yield piece
 
     async def _plain(self, answer: Answer, silence: float) -> AsyncIterator[bytes]:
-        length = answer.headers.get("content-length", "")
-        if length:
-            if not length.isascii() or not length.isdigit() or int(length) > BYTE_CAP:
-                raise Garbage("The API server announced a body that cannot be read.")
-            async for piece in self._exactly(int(length), silence):
+        length = _length_of(answer, BYTE_CAP)
+        if length is not None:
+            async for piece in self._exactly(length, silence):
                 yield piece
-            self.reusable = answer.headers.get("connection", "").lower() != "close"
+            self.reusable = _is_kept(answer)
             return
         while piece := await _within(self._reader.read(_PIECE), silence):
             yield piece
@@ -164,6 +180,38 @@ def _status_of(line: bytes) -> int:
     if len(parts) < 2 or not parts[0].startswith(b"HTTP/1.") or not parts[1].isdigit():
         raise Garbage("The server does not speak HTTP/1.1.")
     return int(parts[1][:3])
+
+
+def _is_chunked(answer: Answer) -> bool:
+    return "chunked" in answer.headers.get("transfer-encoding", "").lower()
+
+
+def _is_kept(answer: Answer) -> bool:
+    """Does the connection stay open after this answer?"""
+    return answer.headers.get("connection", "").lower() != "close"
+
+
+def _size_of(line: bytes) -> int:
+    digits = line.split(b";", 1)[0].strip()
+    if not 0 < len(digits) <= 8 or not all(c in b"0123456789abcdefABCDEF" for c in digits):
+        raise Garbage("The API server sent a chunk without a size.")
+    return int(digits, 16)
+
+
+def _length_of(answer: Answer, cap: int) -> int | None:
+    """The announced length of the body; None: it ends with the connection."""
+    length = answer.headers.get("content-length", "")
+    if not length:
+        return None
+    if not length.isascii() or not length.isdigit() or len(length) > 12:
+        raise Garbage("The API server announced a body that cannot be read.")
+    if int(length) > cap:
+        raise _too_large(cap)
+    return int(length)
+
+
+def _too_large(cap: int) -> Garbage:
+    return Garbage(f"The answer is larger than {cap >> 20} MiB.")
 
 
 def failure_of(error: BaseException) -> ClusterFailure:

@@ -106,7 +106,7 @@ class StreamClient:
             buffer = LineBuffer()
             async for piece in exchange.pieces(answer, silence=silence):
                 for line in buffer.feed(piece):
-                    yield reader.event(self._clean(line))
+                    yield reader.event(self.connection.redact(line))
                 await self._intake.take(len(piece))
         except Unreachable as error:
             if answer is None:
@@ -141,7 +141,7 @@ class StreamClient:
     async def _exchange(self, exchange: Exchange, path: str, deadline: float, cap: int) -> Answer:
         try:
             head = await self._ok(exchange, await exchange.get(path))
-            body = self._clean(await exchange.body(head, deadline=deadline, cap=cap))
+            body = self.connection.redact(await exchange.body(head, deadline=deadline, cap=cap))
         except BaseException:
             exchange.close()
             raise
@@ -169,14 +169,10 @@ class StreamClient:
         if answer.status == 200:
             return answer
         body = await exchange.body(answer, deadline=READ_TIMEOUT)
-        error = error_from(Answer(answer.status, answer.headers, self._clean(body)))
+        error = error_from(Answer(answer.status, answer.headers, self.connection.redact(body)))
         if isinstance(error, TooMany):
             self.pace.hold(error.delay or _RETRY_AFTER)
         raise error
-
-    def _clean(self, data: bytes) -> bytes:
-        """Without our token, and without NUL, which no database takes."""
-        return self.connection.redact(data).replace(b"\\u0000", b"\\ufffd")
 
     def _tls(self) -> ssl.SSLContext:
         if self._context is None:

@@ -39,6 +39,7 @@ class Named(Protocol):
 
 
 Shape = TypeVar("Shape", bound=Named)
+_NUL, _UNKNOWN = b"\\u0000", b"\\ufffd"  # in JSON; no database takes the first one in a text
 
 SET_LABEL = "inferenceset.kaito.sh/created-by"
 WORKSPACE_LABEL = "kaito.sh/workspace"
@@ -80,11 +81,11 @@ class DictReader:
     """Objects as they come, for kinds of which everything is of use."""
 
     def page(self, body: bytes) -> Page[Object]:
-        found = listing_of(body)
+        found = listing_of(body.replace(_NUL, _UNKNOWN))
         return Page(found.items, _version(found.resource_version), found.next_token)
 
     def event(self, line: bytes) -> Event[Object]:
-        kind, body = event_of(line)
+        kind, body = event_of(line.replace(_NUL, _UNKNOWN))
         key = key_of(body)
         version = text(mapping(body.get("metadata")).get("resourceVersion"))
         return Event(kind, key, body if key[1] and kind != "BOOKMARK" else None, version)
@@ -163,7 +164,7 @@ class ShapeReader(Generic[Shape]):
         return Event(found.type, key, found.object, meta.resource_version, body)
 
     def _loose_event(self, line: bytes) -> Event[Shape]:
-        kind, raw = event_of(line)
+        kind, raw = event_of(line.replace(_NUL, _UNKNOWN))
         version = text(mapping(raw.get("metadata")).get("resourceVersion"))
         found = None if kind == "BOOKMARK" else self._loose(raw)
         if found is None:
@@ -201,13 +202,13 @@ class ShapeReader(Generic[Shape]):
         found = {}
         for item, raw in zip(items, raws, strict=True):
             if self._whole(item):
-                found[_key(item)] = loads(bytes(raw))
+                found[_key(item)] = loads(bytes(raw).replace(_NUL, _UNKNOWN))
         return found
 
     def _body_of(self, item: Shape, line: bytes) -> Object | None:
         if self._whole is None or not self._whole(item):
             return None
-        return event_of(line).object
+        return event_of(line.replace(_NUL, _UNKNOWN)).object
 
 
 def of_kaito(pod: Pod) -> bool:
