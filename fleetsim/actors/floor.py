@@ -31,6 +31,7 @@ from fleetsim.load.noise import Floats, Ints, key, keys
 if TYPE_CHECKING:
     from fleetsim.actors.member import Member
     from fleetsim.store import ClusterStore
+    from fleetsim.table import Change
 
 XID_NOTE, HOT_NOTE = "fleetsim.dev/xid", "fleetsim.dev/hot"
 SPLIT_NOTE = "fleetsim.dev/hami-split"
@@ -99,6 +100,7 @@ class Floor:
 
     racks: dict[str, Rack] = field(default_factory=dict)
     touched: int | None = 0  # when something changed that is not in the table yet; None: nothing
+    left: dict[str, int] = field(default_factory=dict)  # uids that went since the last look
     listening: bool = False
 
 
@@ -108,16 +110,19 @@ def racks(m: Member) -> dict[str, Rack]:
     if not floor.listening:
         floor.listening = True
         for kind in ("Pod", "Node"):
-            m.store.table(kind).listeners.append(lambda _: _touch(m))
+            m.store.table(kind).listeners.append(lambda change: _touch(m, change))
     if floor.touched is not None:
         moment, floor.touched = floor.touched or m.joined, None
         _look(m, moment)
     return floor.racks
 
 
-def _touch(m: Member) -> None:
+def _touch(m: Member, change: Change) -> None:
+    now = loads.millis(m)
     if m.floor.touched is None:
-        m.floor.touched = loads.millis(m)
+        m.floor.touched = now
+    if change.type == "DELETED":
+        m.floor.left[change.new.uid] = now
 
 
 def _look(m: Member, moment: int) -> None:
@@ -131,7 +136,7 @@ def _look(m: Member, moment: int) -> None:
         if name not in nodes and rack.gone is None:
             rack.gone = moment
     holders = [pod for pod in m.store.list("Pod") if _holds(pod, known)]
-    _leave(known, {meta(pod)["uid"] for pod in holders}, moment)
+    _leave(m.floor, {meta(pod)["uid"] for pod in holders}, moment)
     seated = {t.uid for rack in known.values() for t in rack.tenancies}
     for pod in sorted(holders, key=lambda pod: (meta(pod)["creationTimestamp"], key_of(pod))):
         if meta(pod)["uid"] not in seated:
@@ -176,11 +181,12 @@ def _mark(m: Member, rack: Rack, node: Obj) -> None:
     rack.xids = found
 
 
-def _leave(known: dict[str, Rack], uids: set[str], moment: int) -> None:
-    for rack in known.values():
+def _leave(table: Floor, uids: set[str], moment: int) -> None:
+    left, table.left = table.left, {}
+    for rack in table.racks.values():
         for tenancy in rack.tenancies:
             if tenancy.end is None and tenancy.uid not in uids:
-                tenancy.end = moment
+                tenancy.end = left.get(tenancy.uid, moment)
         oldest = moment - PAST_MS
         rack.tenancies = [t for t in rack.tenancies if t.end is None or t.end > oldest]
 

@@ -164,9 +164,13 @@ def _evaluated(m: Member, text: str, moments: Ints, now: int) -> Vector | float:
     """Values; a moment after now has the last one for five minutes, and then none."""
     seen = np.minimum(moments, now)
     found = evaluate(parse.parse(text), Source(History(m).collect), seen)
-    if isinstance(found, float) or not (moments > now + LOOKBACK_MS).any():
+    if isinstance(found, float):
         return found
-    return [(labels, np.where(moments > now + LOOKBACK_MS, np.nan, v)) for labels, v in found]
+    late = moments > now + LOOKBACK_MS
+    if late.any():
+        found = [(told, np.where(late, np.nan, values)) for told, values in found]
+    kept = [row for row in found if not np.isnan(row[1]).all()]
+    return sorted(kept, key=lambda row: sorted(row[0].items()))
 
 
 def _series(m: Member, parameters: Parameters) -> Any:

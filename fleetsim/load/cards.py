@@ -51,7 +51,8 @@ def work(kind: str, seed: Keys, seconds: Ints, hour_offset: int) -> Floats:
     """Utilisation 0..100 of cards (G x 1 keys) at moments (1 x T seconds) for a kind of work."""
     noise = uniform(seed, seconds // 15)
     if kind == "train":
-        pause = (seconds + (seed % np.uint64(1800)).astype(np.int64)) % 1800 < 75
+        phase = (seed[:1] % np.uint64(1800)).astype(np.int64)  # all cards of a job pause together
+        pause = (seconds + phase) % 1800 < 75
         return np.where(pause, 6 + 8 * noise, 90 + 9.5 * noise)
     if kind == "batch":
         on = uniform(seed + np.uint64(1), seconds // 7200) < 0.55

@@ -49,7 +49,7 @@ class Work:
 
     moments: Ints  # ms since 1970
     alive: NDArray[np.bool_]
-    since: Ints  # ms since 1970: when the life began
+    lived: Ints  # ms that the process has run
     done: dict[Knob, Ints]
     requests: Ints  # real ones that were answered, T
     failed: Ints  # real ones that were not
@@ -134,7 +134,6 @@ class Meter:
         return found.rate / self.profile.capacity
 
     def _now(self, found: Work, life: Life, rows: NDArray[np.bool_]) -> None:
-        found.since[rows] = life.start
         for span in life.spans:
             _now(self.profile, span, found, rows)
 
@@ -142,6 +141,7 @@ class Meter:
         moments = found.moments[rows]
         if life.end is not None:
             moments = np.minimum(moments, life.end)
+        found.lived[rows] += moments - life.start
         for span in life.spans:
             until = moments if span.end is None else np.minimum(moments, span.end)
             done = found.done.setdefault(span.knob, _table(len(rows)))
@@ -162,11 +162,11 @@ def _table(size: int) -> Ints:
 
 def _nothing(moments: Ints) -> Work:
     size = len(moments)
-    since, requests, failed, prompt, output, level = np.zeros((6, size), dtype=np.int64)
+    lived, requests, failed, prompt, output, level = np.zeros((6, size), dtype=np.int64)
     alive, rate = np.zeros(size, dtype=np.bool_), np.zeros(size)
     done = {PLAIN: _table(size)}
     return Work(
-        moments, alive, since, done, requests, failed, prompt, output, rate, level, np.ones(size)
+        moments, alive, lived, done, requests, failed, prompt, output, rate, level, np.ones(size)
     )
 
 

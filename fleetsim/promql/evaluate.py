@@ -43,10 +43,7 @@ class Source:
 def evaluate(node: Node, source: Source, moments: Ints) -> Vector | float:
     """A vector over the moments (ms since 1970), or a scalar. Raises Refused."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        found = _value(node, source, moments)
-    if isinstance(found, float):
-        return found
-    return [(labels, values) for labels, values in found if not np.isnan(values).all()]
+        return _value(node, source, moments)
 
 
 def _value(node: Node, source: Source, moments: Ints) -> Vector | float:

@@ -47,13 +47,13 @@ def _reasons(s: Sheet) -> Rows:
 
 
 def _http(s: Sheet) -> Rows:
-    looks = (s.work.moments - s.work.since) // 15_000
+    looks = s.work.lived // 15_000
     answered = s.share(numbers.UNFAILED, extra=-1) + s.work.requests
     rows = [
         (_CHAT, "POST", "2xx", answered),
         (_CHAT, "POST", "4xx", s.share(numbers.REFUSED)),
         (_CHAT, "POST", "5xx", s.failed),
-        ("/metrics", "GET", "2xx", np.where(s.work.alive, looks, 0)),
+        ("/metrics", "GET", "2xx", looks),
     ]
     for handler, method, status, count in rows:
         labels = (("handler", handler), ("method", method), ("status", status))
