@@ -29,7 +29,7 @@ _CARDS = {  # one unit is one card, or one replica of a card where the plugin sh
     "google.com/tpu": "google",
 }
 _ALIASES = {"aws.amazon.com/neurondevice": "aws.amazon.com/neuron"}  # the old name of the same
-_OTHERS = {NEURON_CORES: "aws"}
+_VENDORS = {**_CARDS, NEURON_CORES: "aws"}
 
 
 class Offer(msgspec.Struct, frozen=True):
@@ -51,15 +51,17 @@ NOTHING = Offer()
 
 
 def is_accelerator(name: str) -> bool:
-    return name in _CARDS or name in _OTHERS or name.startswith(MIG_PREFIX)
+    return name in _VENDORS or name.startswith(MIG_PREFIX)
 
 
 def counts(resources: Mapping[str, object] | None) -> dict[str, int | None]:
     """Accelerators in a resource list by name; None: the number cannot be read."""
+    if not resources:
+        return {}
     return {
         _ALIASES.get(name, name): gpu_count(value)
-        for name, value in (resources or {}).items()
-        if "/" in name and is_accelerator(name)
+        for name, value in resources.items()
+        if name in _VENDORS or name.startswith(MIG_PREFIX)
     }
 
 
@@ -68,6 +70,8 @@ def offer(resources: Mapping[str, object] | None) -> Offer:
     found = counts(resources)
     if not found:
         return NOTHING
+    if len(found) == 1 and (cards := found.get(NVIDIA)):  # nearly every GPU node
+        return Offer(vendor="nvidia", cards=cards)
     known = {name: count for name, count in found.items() if count}
     slices = {name: count for name, count in known.items() if name.startswith(MIG_PREFIX)}
     renamed, cores = known.get(NVIDIA_SHARED, 0), known.get(NEURON_CORES, 0)
@@ -82,7 +86,7 @@ def offer(resources: Mapping[str, object] | None) -> Offer:
 
 
 def vendor_of(resource: str) -> str:
-    return _CARDS.get(resource) or _OTHERS.get(resource) or "nvidia"
+    return _VENDORS.get(resource, "nvidia")
 
 
 def cards_for(cores: int, offered: Offer) -> int:

@@ -18,6 +18,7 @@ _PREFIXES = (
     ("karpenter.k8s.aws/", "aws"),
     ("cloud.google.com/", "gcp"),
 )
+_ALL_PREFIXES = tuple(prefix for prefix, _ in _PREFIXES)
 _ZONE_LABELS = ("topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone")
 _REGION_LABELS = ("topology.kubernetes.io/region", "failure-domain.beta.kubernetes.io/region")
 _GROUP_LABELS = (
@@ -65,10 +66,13 @@ def place_of(node: Node, labels: Mapping[str, str]) -> Place:
 
 
 def _by_prefix(labels: Mapping[str, str]) -> str:
-    for prefix, provider in _PREFIXES:
-        if any(label.startswith(prefix) for label in labels):
-            return provider
-    return BYO
+    """Clouds' labels are looked for in one order, whatever the order of the labels."""
+    named = [label for label in labels if label.startswith(_ALL_PREFIXES)]
+    if not named:
+        return BYO
+    return next(
+        provider for prefix, provider in _PREFIXES for label in named if label.startswith(prefix)
+    )
 
 
 def _zone_of_id(scheme: str, path: str) -> str:

@@ -81,8 +81,11 @@ def held_by(annotations: Mapping[str, str]) -> tuple[Held, ...]:
 
     What is allocated counts; while the scheduler is still at it, what it has planned.
     """
+    named = [key for key in annotations if key.startswith("hami.io/")]
+    if not named:
+        return ()
     for suffix in (_ALLOCATED, _PLANNED):
-        keys = sorted(k for k in annotations if k.startswith("hami.io/") and k.endswith(suffix))
+        keys = sorted(key for key in named if key.endswith(suffix))
         found = tuple(held for key in keys for held in _helds(annotations[key]))
         if found:
             return found

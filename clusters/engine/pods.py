@@ -73,8 +73,10 @@ def workspace_of(pod: Pod) -> str:
 
 def gpu_requests(spec: PodSpec) -> Mapping[str, int]:
     """Effective request of a pod spec, by resource; only what is not 0."""
-    if not spec.init_containers and len(spec.containers or ()) == 1:  # nearly every pod
-        return _asked(spec.containers[0]) if spec.containers else _NOTHING
+    if not spec.init_containers:
+        asks = [asked for container in spec.containers or () if (asked := _asked(container))]
+        if len(asks) < 2:  # nearly every pod
+            return asks[0] if asks else _NOTHING
     together: dict[str, int] = {}
     peak: dict[str, int] = {}
     for container in spec.init_containers or ():
@@ -100,4 +102,6 @@ def _asked(container: Container) -> Mapping[str, int]:
     if resources is None:
         return _NOTHING
     found = counts(resources.requests) or counts(resources.limits)
-    return {n: ALL_OF_IT if c is None else c for n, c in found.items() if c != 0} or _NOTHING
+    if not found:
+        return _NOTHING
+    return {n: ALL_OF_IT if c is None else c for n, c in found.items() if c != 0}

@@ -32,12 +32,15 @@ def text(value: object) -> str:
 
 def word(value: object) -> str:
     """`value` if it is a text of one line that every store takes, of a name's length; else ''."""
-    fits = isinstance(value, str) and len(value) <= _LONGEST_TEXT and value.isprintable()
-    return str(value) if fits else ""
+    if isinstance(value, str) and len(value) <= _LONGEST_TEXT and value.isprintable():
+        return value
+    return ""
 
 
 def gpu_count(value: object) -> int | None:
     """A number of GPUs, or None where it cannot be read or cannot be true."""
+    if not value and value != 0:
+        return None
     if isinstance(value, str) and len(value) < 5 and value.isascii() and value.isdecimal():
         return int(value)  # as nearly every cluster writes it
     count = parse_count(value)
@@ -46,6 +49,10 @@ def gpu_count(value: object) -> int | None:
 
 def mebibytes(value: object) -> int | None:
     """Memory of a card in MiB from a label that is in MiB; None where it cannot be true."""
+    if not value:
+        return None
+    if isinstance(value, str) and len(value) < 9 and value.isascii() and value.isdecimal():
+        return int(value) or None
     number = parse_quantity(value)
     return int(number) if number is not None and 1 <= number < 2**31 else None
 

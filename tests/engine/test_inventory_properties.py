@@ -94,7 +94,8 @@ modes = st.sampled_from([None, *ProvisionerMode])
 
 def check_sums(inventory: Inventory) -> None:
     totals = inventory.totals
-    assert totals.used + totals.free + totals.faulty + totals.blocked == totals.gpus
+    cards = totals.used + totals.free + totals.faulty + totals.blocked + totals.shared
+    assert cards == totals.gpus
     assert min(totals.used, totals.free, totals.faulty, totals.blocked) >= 0
     for each in inventory.nodes:
         assert each.used + each.free <= each.allocatable
