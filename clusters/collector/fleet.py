@@ -65,11 +65,11 @@ class Watched:
 
 
 class Fleet:
-    """One collector. `name` is shown; `holder` is of this run alone: no two share leases."""
+    """One collector. `holder` is its name in this run alone, so that no two share leases."""
 
     def __init__(self, name: str = "") -> None:
-        self.name = name or f"{socket.gethostname()}:{os.getpid()}"
-        self.holder = f"{self.name[:80]}/{uuid.uuid4().hex[:12]}"
+        name = name or f"{socket.gethostname()}:{os.getpid()}"
+        self.holder = f"{name[:80]}/{uuid.uuid4().hex[:12]}"
         self._watched: dict[str, Watched] = {}
         self._owning = ThreadPoolExecutor(1, "collector-leases")
         self._storing = ThreadPoolExecutor(1, "collector-stores")
@@ -93,7 +93,7 @@ class Fleet:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             with suppress(Error):
-                await self._db(self._owning, stores.farewell, self.name, self.holder)
+                await self._db(self._owning, stores.farewell, self.holder)
             self._storing.shutdown(wait=True)
             self._owning.shutdown(wait=True)
 
@@ -214,7 +214,7 @@ class Fleet:
         for number in itertools.count():
             alive = [pk for pk, watched in self._watched.items() if watched.current]
             try:
-                await self._db(self._owning, stores.beat, self.name, self.holder, alive)
+                await self._db(self._owning, stores.beat, self.holder, alive)
                 if number % PRUNE_EVERY == 0:
                     await self._db(self._owning, stores.prune)
             except Exception:

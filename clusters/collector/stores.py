@@ -95,10 +95,10 @@ def release(holder: str, clusters: Sequence[str]) -> None:
     watches_release(holder=holder, clusters=clusters)
 
 
-def farewell(name: str, holder: str) -> None:
+def farewell(holder: str) -> None:
     """Others need not wait for our leases to run out."""
     watches_release(holder=holder)
-    heartbeats.forget(KIND, name)
+    heartbeats.forget(KIND, holder)
 
 
 def prune() -> None:
@@ -164,10 +164,10 @@ def seen_store(fence: Fence, what: Seen) -> None:
         tell(cluster)
 
 
-def beat(name: str, holder: str, alive: Collection[str]) -> None:
+def beat(holder: str, alive: Collection[str]) -> None:
     """We live, what is stored of live members is still true, and some are due for a probe."""
     now = timezone.now()
-    heartbeats.beat(KIND, name)
+    heartbeats.beat(KIND, holder)
     seen(alive, now, holder=holder)
     due = Cluster.objects.managed().filter(pk__in=list(alive), probed_at__lt=now - PROBE_EVERY)
     open_checks = Check.objects.filter(kind=TASK, state__in=["pending", "running"])

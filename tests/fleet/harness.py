@@ -273,7 +273,8 @@ class Pump:
 class Collector:
     """The collector's loop on a thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "") -> None:
+        self._name = name
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="collector", daemon=True)
@@ -288,7 +289,7 @@ class Collector:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        self._loop.run_until_complete(Fleet().run(self._stop))
+        self._loop.run_until_complete(Fleet(self._name).run(self._stop))
         self._loop.close()
 
 
