@@ -12,9 +12,10 @@ class RolloutsConfig(AppConfig):
         from fleetportal.live.audience import by_rows, hears
         from fleetportal.pulse import ticker
         from fleetportal.web import context
-        from rollouts import motion, selectors
+        from rollouts import marks, motion, selectors
         from rollouts.models import Approval, Rollout
         from rollouts.services import approvals, start, step
+        from workspaces.selectors import marks as shown_marks
         from workspaces.selectors import motion as shown_motion
         from workspaces.selectors import strategies as offered_strategies
         from workspaces.services import observation
@@ -28,6 +29,7 @@ class RolloutsConfig(AppConfig):
         observation.changed.append(step.deployment_changed)
         context.counters["approvals"] = selectors.approvals_to_decide
         shown_motion.told_by(motion.motions, motion.waiting)
+        shown_marks.told_by(marks.stage_marks)
         offered_strategies.offer_from(motion.strategies)
         hears("rollout", by_rows(Rollout.objects.visible_to))
         hears("approval", by_rows(Approval.objects.visible_to))

@@ -16,6 +16,7 @@ class WorkspacesConfig(AppConfig):
         from fleetportal.live.audience import by_rows, hears
         from fleetportal.pulse import ticker
         from workspaces.models import Deployment, Plan, Workspace
+        from workspaces.selectors import serving
         from workspaces.services import (
             answers,
             observation,
@@ -55,3 +56,4 @@ class WorkspacesConfig(AppConfig):
         hears("plan", by_rows(Plan.objects.visible_to))
         hears("check-of", by_rows(Deployment.objects.visible_to))
         hears("check-of", by_rows(Plan.objects.visible_to))
+        hears("serving", serving.serving_heard)

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from django.urls import path
 
-from workspaces.views import catalog, cost, deployment, deployments, model, plans, secrets
+from workspaces.views import (
+    catalog,
+    cost,
+    deployment,
+    deployments,
+    model,
+    plans,
+    secrets,
+    serving,
+)
 
 urlpatterns = [
     path("catalog/", catalog.catalog_list, name="catalog"),
@@ -15,6 +24,8 @@ urlpatterns = [
     path("deployments/", deployments.deployment_list, name="deployments"),
     path("deployments/<uuid:pk>/", deployment.deployment_page, name="deployment"),
     path("deployments/<uuid:pk>/cost/", cost.deployment_cost, name="deployment_cost"),
+    path("deployments/<uuid:pk>/figures/", serving.serving_figures, name="serving_figures"),
+    path("deployments/<uuid:pk>/metrics/", serving.serving_table, name="serving_table"),
     path("deployments/<uuid:pk>/prompt/", deployment.deployment_prompt, name="deployment_prompt"),
     path("teams/<slug:slug>/secret/", secrets.team_secret, name="team_secret"),
 ]

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from clusters.states import CHECK
-from fleetportal.accounts.principal import Principal, declares
+from fleetportal.accounts.principal import declares
 from fleetportal.kit.errors import Missing
 from fleetportal.kit.htmx import is_htmx, page, redirect_to
 from fleetportal.rest.auth import principal_of
@@ -19,6 +19,7 @@ from workspaces.selectors import deployment as selectors
 from workspaces.selectors.chain import chain
 from workspaces.services.questions import prompt_send
 from workspaces.states import WORKSPACE
+from workspaces.views.serving import serving_place
 
 TEMPLATE = "workspaces/deployment.html"
 PARTS = {"deployment": "overview", "prompt": "prompt"}
@@ -35,10 +36,12 @@ def deployment_page(request: HttpRequest, pk: UUID) -> HttpResponse:
     tab = tab if tab in TABS else "overview"
     target = getattr(getattr(request, "htmx", None), "target", None) or ""
     part = PARTS.get(target, "overview")
-    context = _context(principal_of(request), deployment, tab)
+    context = _context(request, deployment, tab)
     over = context["prompt_over"] if part == "prompt" else deployment.state == "retired"
     status = STOP_POLLING if is_htmx(request) and over else 200
-    return page(request, TEMPLATE, context, part=part, status=status)
+    response = page(request, TEMPLATE, context, part=part, status=status)
+    response.charts = tab == "overview"  # type: ignore[attr-defined]
+    return response
 
 
 @require_POST
@@ -62,7 +65,8 @@ def _deployment(request: HttpRequest, pk: UUID) -> Deployment:
     return deployment
 
 
-def _context(principal: Principal, deployment: Deployment, tab: str) -> dict[str, Any]:
+def _context(request: HttpRequest, deployment: Deployment, tab: str) -> dict[str, Any]:
+    principal = principal_of(request)
     row = selectors.summary(deployment)
     workspaces = selectors.workspaces_of(deployment)
     rows = selectors.rows_of(workspaces)
@@ -83,18 +87,20 @@ def _context(principal: Principal, deployment: Deployment, tab: str) -> dict[str
         "may_delete": principal.may("deployment.delete", deployment.team_id),
         "may_plan": principal.may("plan.create", deployment.team_id),
         "next_revision_url": selectors.next_revision_url(deployment),
-        **_tab(principal, deployment, tab, workspaces),
+        **_tab(request, deployment, tab, workspaces),
     }
 
 
 def _tab(
-    principal: Principal, deployment: Deployment, tab: str, workspaces: list[Any]
+    request: HttpRequest, deployment: Deployment, tab: str, workspaces: list[Any]
 ) -> dict[str, Any]:
     """Only what the open tab shows is read."""
+    if tab == "overview":
+        return {"serving_place": serving_place(request, deployment)}
     if tab == "objects":
         return {"observed": selectors.observed_of(workspaces)}
     if tab == "revisions":
         return {"revisions": selectors.revisions_of(deployment)}
     if tab == "history":
-        return {"events": selectors.events_of(principal, deployment)}
+        return {"events": selectors.events_of(principal_of(request), deployment)}
     return {}

@@ -1,0 +1,155 @@
+"""Figures for Plotly in the browser: plain JSON in our own look.
+
+Colours are names of CSS tokens behind "@", which charts.js resolves in the theme of the moment; x
+is shared by all figures of a page and added there. Nothing here imports Plotly: its Python
+package takes half a second and 60 MB to say the same; tests check every figure with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Values = Sequence[float | None]
+
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash")  # newest revision first
+_WEIGHTS = {  # rank of a curve -> token, width in px
+    "main": ("@chart-main", 2.0),
+    "second": ("@chart-second", 1.4),
+    "third": ("@chart-third", 1.2),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """`rank`: main, second or third. `dash`: one of DASHES. `hover`: words for each value."""
+
+    name: str
+    y: Values
+    rank: str = "main"
+    dash: str = "solid"
+    hover: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """Where the truth lies around a curve."""
+
+    low: Values
+    high: Values
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A moment: a vertical line with words. `at`: milliseconds since 1970."""
+
+    at: float
+    text: str
+
+
+def lines(
+    curves: Sequence[Curve], *, unit: str, bands: Sequence[Band] = (), marks: Sequence[Line] = ()
+) -> dict[str, Any]:
+    """Curves over time from 0 up, gaps left open. `unit` stands behind every value on hover."""
+    return {
+        "data": [*map(_band, bands), *map(_curve, curves)],
+        "layout": _layout(unit, marks, legend=len(curves) > 1),
+    }
+
+
+def _curve(curve: Curve) -> dict[str, Any]:
+    colour, width = _WEIGHTS[curve.rank]
+    shown: dict[str, Any] = {
+        "type": "scatter",
+        "mode": "lines",
+        "name": curve.name,
+        "y": list(curve.y),
+        "line": {"color": colour, "width": width, "dash": curve.dash},
+        "connectgaps": False,
+        "hovertemplate": "%{text}" if curve.hover else "%{y:,.4~g}",
+    }
+    if curve.hover:
+        shown["text"] = list(curve.hover)
+    return shown
+
+
+def _band(band: Band) -> dict[str, Any]:
+    """One polygon for each stretch without a gap; `meta.at`: which x each corner has."""
+    corners: list[int | None] = []
+    y: list[float | None] = []
+    for stretch in _stretches(band):
+        corners += [*stretch, *reversed(stretch), None]
+        y += [*(band.high[i] for i in stretch), *(band.low[i] for i in reversed(stretch)), None]
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "y": y,
+        "meta": {"at": corners},
+        "fill": "toself",
+        "fillcolor": "@chart-band",
+        "line": {"width": 0},
+        "hoverinfo": "skip",
+        "showlegend": False,
+    }
+
+
+def _stretches(band: Band) -> list[list[int]]:
+    found: list[list[int]] = [[]]
+    for place, (low, high) in enumerate(zip(band.low, band.high, strict=True)):
+        if low is not None and high is not None:
+            found[-1].append(place)
+        elif found[-1]:
+            found.append([])
+    return [stretch for stretch in found if stretch]
+
+
+def _layout(unit: str, marks: Sequence[Line], *, legend: bool) -> dict[str, Any]:
+    axis = {
+        "gridcolor": "@line",
+        "linecolor": "@line-strong",
+        "tickfont": {"size": 11, "color": "@text-3"},
+        "zeroline": False,
+        "fixedrange": True,
+        "automargin": True,
+    }
+    return {
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"family": "@font", "size": 12, "color": "@text-2"},
+        "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
+        "height": 200,
+        "hovermode": "x unified",
+        "hoverlabel": {"bgcolor": "@surface", "bordercolor": "@line-strong"},
+        "showlegend": legend,
+        "legend": {
+            "orientation": "h",
+            "x": 0,
+            "y": 1.02,
+            "yanchor": "bottom",
+            "font": {"size": 11},
+        },
+        "xaxis": axis | {"type": "date", "showgrid": False, "nticks": 5},
+        "yaxis": axis | {"rangemode": "tozero", "nticks": 4, "title": {"text": ""}},
+        "shapes": [_mark(mark) for mark in marks],
+        "meta": {"unit": unit},
+    }
+
+
+def _mark(mark: Line) -> dict[str, Any]:
+    return {
+        "type": "line",
+        "xref": "x",
+        "yref": "paper",
+        "x0": mark.at,
+        "x1": mark.at,
+        "y0": 0,
+        "y1": 1,
+        "line": {"color": "@text-3", "width": 1, "dash": "dot"},
+        "label": {
+            "text": mark.text,
+            "textposition": "end",
+            "textangle": -90,
+            "font": {"size": 10, "color": "@text-3"},
+        },
+    }

@@ -1,0 +1,141 @@
+"""A deployment's charts as figures, and the same numbers as rows: what views and CSV show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from fleetportal.kit import charts
+from fleetportal.kit.format import exact, num
+from workspaces.engine.serving import Line, rounded
+from workspaces.engine.serving_charts import CHARTS, Chart, Curve, curves_of, silence, values
+from workspaces.selectors.serving import Serving
+
+BANDED = "p95"  # the quantile whose bucket is drawn
+
+
+def figures(serving: Serving) -> dict[str, Any]:
+    """All charts with one x (milliseconds): each a figure, or the reason why there is none."""
+    marks = [charts.Line(mark.at.timestamp() * 1000, mark.text) for mark in serving.marks]
+    return {
+        "x": [round(at.timestamp() * 1000) for at in serving.times],
+        "empty": serving.empty,
+        "clusters": serving.clusters,
+        "revisions": _legend(serving),
+        "sources": [
+            {
+                "cluster": source.cluster,
+                "at": source.at and source.at.timestamp() * 1000,
+                "problem": source.problem,
+            }
+            for source in serving.sources
+        ],
+        "marks": [f"{exact(mark.at)} {mark.text}" for mark in serving.marks],
+        "charts": {chart.key: _chart(chart, serving, marks) for chart in CHARTS},
+    }
+
+
+def _legend(serving: Serving) -> str:
+    """Which dash is which revision, in words."""
+    dashes = zip(serving.lines, charts.DASHES, strict=False)
+    words = {"solid": "solid", "dash": "dashed", "dot": "dotted", "dashdot": "dash and dot"}
+    return ", ".join(f"r{line.revision} {words.get(dash, 'long dashes')}" for line, dash in dashes)
+
+
+def _chart(chart: Chart, serving: Serving, marks: Sequence[charts.Line]) -> dict[str, Any]:
+    drawn = [(line, curves_of(chart, line)) for line in serving.lines[: len(charts.DASHES)]]
+    if not any(curves for _, curves in drawn):
+        return {"figure": None, "words": silence(chart, serving.lines)}
+    several = sum(1 for _, curves in drawn if curves) > 1
+    curves = [
+        charts.Curve(
+            name=f"r{line.revision} {curve.label}" if several else curve.label,
+            y=held,
+            rank=curve.rank,
+            dash=dash,
+            hover=_hover(curve, line, held, chart.unit),
+        )
+        for (line, found), dash in zip(drawn, charts.DASHES, strict=False)
+        for curve, held in found
+    ]
+    newest, found = next((line, curves) for line, curves in drawn if curves)
+    bands = [_band(newest, curve) for curve, _ in found if curve.key == BANDED]
+    figure = charts.lines(curves, unit=chart.unit, bands=bands, marks=marks)
+    return {"figure": figure, "words": _now(chart, found)}
+
+
+def _band(line: Line, curve: Curve) -> charts.Band:
+    """Above every bound nobody knows how far: the band stops at the last one."""
+    assert curve.interval is not None  # noqa: S101 - quantiles have one
+    held = [curve.interval(tick) for tick in line.ticks]
+    return charts.Band(
+        [one and rounded(one.low) for one in held],
+        [one and rounded(one.low if one.high is None else one.high) for one in held],
+    )
+
+
+def _hover(curve: Curve, line: Line, held: Sequence[float | None], unit: str) -> list[str]:
+    """ "0.82 s (0.75 to 1 s)": the bucket only where it says more than the value."""
+    if curve.interval is None:
+        return [words(value, unit) for value in held]
+    intervals = (curve.interval(tick) for tick in line.ticks)
+    return [
+        words(value, unit) if one is None else f"{words(value, unit)} ({_bucket(one)})"
+        for value, one in zip(held, intervals, strict=True)
+    ]
+
+
+def _bucket(one: Any) -> str:
+    if one.high is None:
+        return f"more than {one.low:g} s"
+    return f"{one.low:g} to {one.high:g} s"
+
+
+def words(value: float | None, unit: str) -> str:
+    """ "0.82 s", "12 %", "3.1 per second"; no data says so."""
+    if value is None:
+        return "no data"
+    sign = {"% of requests": "%"}.get(unit, unit)
+    return f"{num(value, 0) if value >= 1000 else f'{value:g}'} {sign}"
+
+
+def _now(chart: Chart, found: Sequence[tuple[Curve, list[float | None]]]) -> str:
+    """The last value of the main curve."""
+    curve, held = found[0]
+    last = next((value for value in reversed(held) if value is not None), None)
+    label = f"{curve.label} " if len(chart.curves) > 1 else ""
+    return f"{label}{words(last, chart.unit)}"
+
+
+# --- the same as a table --------------------------------------------------------------------------
+
+
+def header(chart: Chart) -> list[str]:
+    return [f"{curve.label} ({chart.unit})" for curve in chart.curves]
+
+
+def rows(serving: Serving, chart: Chart) -> Iterator[tuple[Any, int, list[tuple[str, str]]]]:
+    """(time, revision, [(value, bucket)]) of every point that was measured, the newest first."""
+    for line in serving.lines:
+        for at, tick in sorted(zip(serving.times, line.ticks, strict=True), reverse=True):
+            if tick is not None:
+                cells = [_cell(curve, tick) for curve in chart.curves]
+                yield at, line.revision, cells
+
+
+def _cell(curve: Curve, tick: Any) -> tuple[str, str]:
+    value = rounded(curve.value(tick))
+    one = curve.interval(tick) if curve.interval else None
+    return ("" if value is None else f"{value:g}", _bucket(one) if one else "")
+
+
+def csv_rows(serving: Serving) -> Iterator[list[str]]:
+    """One row for each revision and time; an empty cell is no data."""
+    columns = [(chart, curve) for chart in CHARTS for curve in chart.curves]
+    yield ["time", "revision", *(f"{c.key}_{curve.key} ({c.unit})" for c, curve in columns)]
+    for line in serving.lines:
+        table = [values(line, curve) for _, curve in columns]
+        for place, at in enumerate(serving.times):
+            if line.ticks[place] is not None:
+                cells = ("" if row[place] is None else f"{row[place]:g}" for row in table)
+                yield [at.isoformat(), f"r{line.revision}", *cells]
