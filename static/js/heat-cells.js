@@ -73,8 +73,16 @@ window.fleetHeatCells = (() => {
     gap: size >= 12 ? 6 : size >= 6 ? 3 : size >= 3 ? 2 : 1, // between nodes
     pitch: size >= 8 ? size + (size >= 16 ? 6 : 4) : size >= 4 ? size + 2 : size >= 3 ? size + 1 : size,
     gutter: size >= 8 ? wide : 0,
-    between: size >= 8 ? 32 : size >= 3 ? 14 : 8, // columns
+    between: size >= 8 ? 32 : size >= 3 ? 14 : 7, // columns
   });
+  /* Small cells may be wider than they are high, so that the columns fill the width. */
+  function widened(look, inner, rows) {
+    const cards = Math.max(1, ...rows.map((row) => row.nodes.reduce((sum, node) => sum + node.cards, 0)));
+    const nodes = Math.max(1, ...rows.map((row) => row.nodes.length));
+    const room = (inner - (nodes - 1) * look.gap) / cards;
+    const most = look.size >= 8 ? look.size : 2 * look.size;
+    return { ...look, wide: Math.max(look.size, Math.min(most, room)) };
+  }
   function lengthOf(row, { size, gap }) {
     return row.nodes.reduce((sum, node) => sum + node.cards * size, 0) + Math.max(0, row.nodes.length - 1) * gap;
   }
@@ -91,7 +99,8 @@ window.fleetHeatCells = (() => {
         if (inner < size || (columns > 1 && inner < Math.min(longest, size * 8))) break;
         const lines = lengths.reduce((sum, length) => sum + Math.max(1, Math.ceil(length / inner)), 0);
         const height = (lines * look.pitch + (groups > 1 ? groups * HEADING : 0)) / columns;
-        if (height <= most || size === 1) return lay(rows, look, columns, inner, height, groups > 1);
+        if (size > 12 && longest > inner) continue; // a smaller cell is worth an unbroken row
+        if (height <= most || size === 1) return lay(rows, widened(look, inner, rows), columns, inner, height, groups > 1);
       }
     }
     return { lines: [], headings: [], width, height: 24 };
@@ -124,13 +133,13 @@ window.fleetHeatCells = (() => {
       begin();
       for (const node of row.nodes) {
         let card = 0;
-        if (x > 0 && x + node.cards * look.size > inner && node.cards * look.size <= inner) { breakIf(look.pitch); begin(); }
+        if (x > 0 && x + node.cards * look.wide > inner + 0.01 && node.cards * look.wide <= inner) { breakIf(look.pitch); begin(); }
         while (card < node.cards) {
-          const room = Math.floor((inner - x) / look.size);
+          const room = Math.floor((inner - x + 0.01) / look.wide);
           if (room < 1) { breakIf(look.pitch); begin(); continue; }
           const take = Math.min(room, node.cards - card);
-          line.spans.push({ node, card, count: take, x: line.left + x, w: look.size });
-          x += take * look.size;
+          line.spans.push({ node, card, count: take, x: line.left + x, w: look.wide });
+          x += take * look.wide;
           card += take;
         }
         x += look.gap;

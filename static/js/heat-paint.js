@@ -124,7 +124,10 @@ window.fleetHeatPaint = (() => {
       sheet.fill(x0, y0, x1, y1, lut[byte]);
       if (x1 - x0 >= 8 * dpr && y1 - y0 >= 8 * dpr) sheet.soften(x0, y0, x1, y1);
     }
-    if (old && byte !== C.UNKNOWN) sheet.hatch(x0, y0, x1, y1, ink.surface, small ? 3 : 4 * thick);
+    if (old && byte !== C.UNKNOWN) {
+      const outlined = !lut && (byte === 0 || byte === 3); // their frame must not look dashed
+      sheet.hatch(x0, y0, x1, y1, outlined ? ink.control : ink.surface, small ? 3 : 4 * thick);
+    }
     if (!fault) return;
     if (small) sheet.fill(x0, y0, x1, y1, ink.bad);
     else {
@@ -183,13 +186,14 @@ window.fleetHeatPaint = (() => {
       if (top + tall < 0 || top > height || tall < 9) continue;
       const away = data.kinds[line.row.cluster.index] & C.AWAY;
       const left = (line.x - view.x0) * sx, room = (line.left - line.x) * sx - 8;
-      if (line.first && room >= 40 && left + room > 0) {
+      const shown = line.first && room >= 40 && left + room > 24;
+      if (shown) {
         ctx.font = `500 ${tall >= 12 ? 12 : 10}px ${font.mono}`;
         ctx.fillStyle = away ? ink.badText : old(line.row.cluster.index) ? ink.waitText : ink.inkText;
         ctx.fillText(fitting(ctx, line.row.label, room), Math.max(0, left), top + tall / 2);
       }
       if (line.spans[0]?.w * sx >= 24 && tall >= 16) numbers(ctx, data, line, view, sx, top, tall, font, ink);
-      else if (line.first && room < 40 && tall >= 12 && left > -200) floating(ctx, line, left, top, font, ink);
+      if (!shown && tall >= 12 && (line.first ? left < width : left < 0)) floating(ctx, line, left, top, font, ink);
     }
   }
   function fitting(ctx, text, room) {
@@ -198,8 +202,9 @@ window.fleetHeatPaint = (() => {
     while (end > 1 && ctx.measureText(`${text.slice(0, end)}…`).width > room) end -= 1;
     return `${text.slice(0, end)}…`;
   }
-  /* Zoomed into a map of many columns there is no room beside a row: its name lies on its start. */
+  /* Zoomed in, the room beside a row is small or out of sight: its name lies on what is seen of it. */
   function floating(ctx, line, left, top, font, ink) {
+    ctx.textAlign = "start";
     ctx.font = `500 10px ${font.mono}`;
     const wide = ctx.measureText(line.row.label).width + 6;
     ctx.fillStyle = ink.surfaceText;
@@ -216,8 +221,14 @@ window.fleetHeatPaint = (() => {
         const text = data.marks[at] & C.FAULT ? "" : C.short(data.metric, byte);
         const wide = span.w * sx;
         if (!text || ctx.measureText(text).width > wide - 6) continue;
+        const x = (span.x + place * span.w - view.x0) * sx + wide / 2 - 1, y = top + tall / 2;
+        if (byte < C.NOT_EXPORTED) { // a halo of the cell's own colour, so that hatching leaves it legible
+          ctx.strokeStyle = `rgb(${viridis(share(data.metric, byte)).join(" ")})`;
+          ctx.lineWidth = 4;
+          ctx.strokeText(text, x, y);
+        }
         ctx.fillStyle = byte >= C.NOT_EXPORTED ? ink.faintText : share(data.metric, byte) > 0.55 ? "#0d1015" : "#ffffff";
-        ctx.fillText(text, (span.x + place * span.w - view.x0) * sx + wide / 2 - 1, top + tall / 2);
+        ctx.fillText(text, x, y);
       }
     }
     ctx.textAlign = "start";

@@ -96,9 +96,9 @@
       const rows = C.rowsOf(this.clusters, this.data, this.group, this.focus);
       this.plan = C.place(rows, width, LEVELS[this.level()]);
       this.plan.for = width;
-      this.full = { x0: 0, x1: width, y0: 0, y1: this.plan.height };
+      this.full = { x0: 0, x1: width, y0: 0, y1: Math.max(96, this.plan.height) };
       this.view = { ...this.full };
-      this.box.style.height = `${this.plan.height}px`;
+      this.box.style.height = `${this.full.y1}px`;
       this.crumbs();
       this.fit();
     }
@@ -158,7 +158,7 @@
 
     /* ---- Plotly: axes to zoom and pan with; the cells stay on the canvas below ------------------------------- */
     mount() {
-      if (!window.Plotly) { if (document.readyState !== "complete") window.addEventListener("load", () => this.mount(), { once: true }); return; }
+      if (!window.Plotly) { this.fetchPlotly(); return; }
       const axis = { visible: false, fixedrange: false, zeroline: false };
       const figure = {
         data: [{ type: "scatter", mode: "markers", x: [0], y: [0], marker: { opacity: 0 }, hoverinfo: "skip" }],
@@ -168,7 +168,7 @@
           xaxis: { ...axis, range: [0, this.full.x1], minallowed: 0, maxallowed: this.full.x1 },
           yaxis: { ...axis, range: [this.full.y1, 0], minallowed: 0, maxallowed: this.full.y1 },
         },
-        config: { displayModeBar: false, scrollZoom: false, doubleClick: "reset", showAxisDragHandles: false, responsive: false },
+        config: { displayModeBar: false, scrollZoom: false, doubleClick: "reset", showAxisDragHandles: false, showTips: false, responsive: false },
       };
       window.Plotly.newPlot(this.plot, figure.data, figure.layout, figure.config).then(() => {
         this.plot.on("plotly_relayout", () => this.moved());
@@ -177,6 +177,13 @@
         this.root.dataset.ready = "";
         performance.mark("heat:ready");
       });
+    }
+    /* After the first paint: reading it takes longer than all of the above. */
+    fetchPlotly() {
+      const script = document.createElement("script");
+      script.src = this.root.dataset.plotly;
+      script.addEventListener("load", () => this.mount());
+      requestAnimationFrame(() => setTimeout(() => document.head.append(script)));
     }
     fit() {
       if (!this.ready) return;
