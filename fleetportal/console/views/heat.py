@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from clusters.engine.heat import METRICS
 from clusters.selectors import devices, heat
-from clusters.selectors.heat_page import heat_section
-from fleetportal.accounts.principal import Principal, declares
+from fleetportal.accounts.principal import declares
 from fleetportal.kit.errors import FieldProblem, Invalid
 from fleetportal.kit.htmx import page
 from fleetportal.rest.auth import principal_of
@@ -58,11 +55,3 @@ def gpu(request: HttpRequest, cluster: str, node: str, index: int) -> HttpRespon
     """One card: a page, or for htmx the drawer's inside."""
     found = devices.device(principal_of(request), cluster, node, index, timezone.now())
     return page(request, "console/gpu.html", {"gpu": found}, part="device")
-
-
-def heat_context(request: HttpRequest, principal: Principal) -> dict[str, Any]:
-    """For pages that include console/_heat.html and, in their head, console/_heat_scripts.html.
-
-    Such a page sets `response.charts`.
-    """
-    return {"heat": heat_section(principal, request.GET)}
