@@ -23,11 +23,14 @@ from fleetportal.rest.endpoints import ReadEndpoint
 from fleetportal.rest.events_api import EventRow
 from fleetportal.rest.filters import Filter, refuse_unknown
 from workspaces.api.checks import CheckRow
+from workspaces.api.serving import MetricsAnswer, MetricsQuestion, metrics_answer
+from workspaces.engine.serving import BY_KEY
 from workspaces.models import Deployment, Workspace
 from workspaces.selectors import deployments as listing
 from workspaces.selectors.cost import cost_of
 from workspaces.selectors.deployment import address_of
 from workspaces.selectors.deployments import DeploymentRow
+from workspaces.selectors.serving import serving_of
 from workspaces.services.questions import prompt_send
 from workspaces.states import DEPLOYMENT
 
@@ -179,6 +182,18 @@ class DeploymentViewSet(ReadEndpoint):
         """What it costs now, cost so far, and costs for a million tokens."""
         refuse_unknown(request, [])
         return Response(CostAnswer(cost_of(self.get_object(), timezone.now())).data)
+
+    @extend_schema(parameters=[MetricsQuestion], responses=MetricsAnswer)
+    @action(detail=True, methods=["get"], filter_backends=())
+    def metrics(self, request: Request, pk: str) -> Response:
+        """How it serves over a time: rates, latencies with their buckets, cache, queue."""
+        refuse_unknown(request, ["range", "cluster"])
+        asked = MetricsQuestion(data=request.query_params)
+        asked.is_valid(raise_exception=True)
+        now = timezone.now()
+        chosen = BY_KEY[asked.validated_data["range"]]
+        cluster = asked.validated_data["cluster"]
+        return Response(metrics_answer(serving_of(self.get_object(), chosen, cluster, now), now))
 
     @extend_schema(request=NewPrompt, responses={201: PromptAnswer, 202: PromptAnswer})
     @action(detail=True, methods=["post"])
