@@ -23,6 +23,9 @@ def parse(argv: list[str] | None = None) -> Settings:
     )
     parser.add_argument("--bookmarks", type=float, default=10, help="seconds between bookmarks")
     parser.add_argument(
+        "--faults", type=Path, help="a JSON or YAML list of faults; read again when it changes"
+    )
+    parser.add_argument(
         "--no-actors", action="store_true", help="only the API: nothing acts on objects"
     )
     args = parser.parse_args(argv)
@@ -35,6 +38,7 @@ def parse(argv: list[str] | None = None) -> Settings:
         seed=args.seed,
         bookmark_seconds=args.bookmarks,
         actors=not args.no_actors,
+        faults=args.faults.resolve() if args.faults else None,
     )
 
 

@@ -1,5 +1,5 @@
-"""A private CA and a server certificate for 127.0.0.1 and localhost, made at first start and kept
-in the state directory.
+"""A private CA, a server certificate for 127.0.0.1 and localhost, and one that expired yesterday;
+made at first start and kept in the state directory.
 """
 
 import ipaddress
@@ -13,19 +13,18 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 LIFE = timedelta(days=365)
 SPARE = timedelta(days=7)
+EXPIRED = "expired.pem"  # for the same key
 
 
 def ensure(folder: Path) -> tuple[Path, Path, Path]:
     """(CA certificate, server certificate, server key) as PEM files; made anew where missing or
     nearly over.
     """
-    ca_file, cert_file, key_file = (
-        folder / name for name in ("ca.pem", "server.pem", "server.key")
-    )
-    if not all(path.exists() for path in (ca_file, cert_file, key_file)) or _ends_soon(cert_file):
-        ca_pem, cert_pem, key_pem = _issue()
+    files = [folder / name for name in ("ca.pem", "server.pem", "server.key", EXPIRED)]
+    ca_file, cert_file, key_file, _ = files
+    if not all(path.exists() for path in files) or _ends_soon(cert_file):
         key_file.touch(mode=0o600)
-        for path, pem in ((ca_file, ca_pem), (cert_file, cert_pem), (key_file, key_pem)):
+        for path, pem in zip(files, _issue(), strict=True):
             path.write_bytes(pem)
     return ca_file, cert_file, key_file
 
@@ -35,28 +34,41 @@ def _ends_soon(path: Path) -> bool:
     return certificate.not_valid_after_utc < datetime.now(UTC) + SPARE
 
 
-def _issue() -> tuple[bytes, bytes, bytes]:
+def _issue() -> tuple[bytes, bytes, bytes, bytes]:
+    """CA, server certificate, its key, and the expired certificate."""
     ca_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "fleetsim CA")])
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "fleetsim")])
     ca = _authority(ca_name, ca_key)
     key_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
-    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    server = (
-        _builder(name, ca_name, key)
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+    names: list[x509.GeneralName] = [
+        x509.DNSName("localhost"),
+        x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
+    ]
+
+    def signed(builder: x509.CertificateBuilder) -> bytes:
+        return _server(builder, names, key_id).sign(ca_key, hashes.SHA256()).public_bytes(pem)
+
+    pem = serialization.Encoding.PEM
+    encoded = key.private_bytes(
+        pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    fresh = signed(_builder(name, ca_name, key))
+    over = signed(_builder(name, ca_name, key, ended=timedelta(days=1)))
+    return ca.public_bytes(pem), fresh, encoded, over
+
+
+def _server(
+    builder: x509.CertificateBuilder,
+    names: list[x509.GeneralName],
+    key_id: x509.AuthorityKeyIdentifier,
+) -> x509.CertificateBuilder:
+    return (
+        builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(key_id, critical=False)
-        .sign(ca_key, hashes.SHA256())
     )
-    encoded = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    pem = serialization.Encoding.PEM
-    return ca.public_bytes(pem), server.public_bytes(pem), encoded
 
 
 def _authority(name: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
@@ -76,9 +88,13 @@ def _authority(name: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.Certifi
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePrivateKey,
+    ended: timedelta | None = None,
 ) -> x509.CertificateBuilder:
-    now = datetime.now(UTC)
+    """A certificate for a year from now, or one that `ended` so long ago."""
+    now = datetime.now(UTC) - (LIFE + ended if ended else timedelta())
     return (
         x509.CertificateBuilder()
         .subject_name(subject)

@@ -28,6 +28,7 @@ def registration(sim: Sim, cluster: ClusterStore) -> dict[str, Any]:
     return {
         "name": cluster.name,
         "server": server,
+        "spare_server": f"{sim.spare_url}/clusters/{cluster.name}" if sim.spare_url else "",
         "ca_pem": sim.ca_pem,
         "token": token,
         "uid": cluster.uid,
@@ -70,6 +71,7 @@ def write_files(sim: Sim, ca_file: Path) -> dict[str, Any]:
     _private(config, kubeconfig(sim).encode())
     ready = {
         "url": sim.url,
+        "spare_url": sim.spare_url,
         "ca_file": str(ca_file),
         "admin_token": sim.admin_token,
         "kubeconfig": str(config),

@@ -18,7 +18,8 @@ import orjson
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from fleetsim import certificates, crds, publish
+from fleetsim import certificates, crds, publish, spare
+from fleetsim.faultfile import follow
 from fleetsim.faults import FaultBook
 from fleetsim.http.app import App
 from fleetsim.http.reviews import mint
@@ -32,7 +33,7 @@ HOST = "127.0.0.1"
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How to start. `port` 0 picks a free one; `count` 0 leaves the number of clusters to the
-    scenario.
+    scenario; `faults` is a file that is followed.
     """
 
     state_dir: Path
@@ -43,6 +44,7 @@ class Settings:
     seed: int = 1
     actors: bool = True
     bookmark_seconds: float = 10.0
+    faults: Path | None = None
 
 
 class _Protocol(HttpToolsProtocol):
@@ -121,12 +123,17 @@ async def serve(settings: Settings) -> None:
         backlog=2048,
     )
     server = _Server(config)
-    announcer = asyncio.create_task(_announce(server, sim, ca_file))
-    actors = asyncio.create_task(_act(sim.fleet, settings.actors))
+    tasks = [
+        asyncio.create_task(_announce(server, sim, ca_file)),
+        asyncio.create_task(_act(sim.fleet, settings.actors)),
+        asyncio.create_task(spare.run(sim, config, _listen(0), settings.state_dir)),
+    ]
+    if settings.faults:
+        tasks.append(asyncio.create_task(follow(sim, settings.faults)))
     try:
         await server.serve(sockets=[listener])
     finally:
-        for task in (announcer, actors):
+        for task in tasks:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
@@ -141,7 +148,7 @@ def _listen(port: int) -> socket.socket:
 
 
 async def _announce(server: uvicorn.Server, sim: Sim, ca_file: Path) -> None:
-    while not server.started:
+    while not (server.started and sim.spare_url):
         await asyncio.sleep(0.01)
     ready = publish.write_files(sim, ca_file)
     sys.stdout.write(orjson.dumps(ready).decode() + "\n")

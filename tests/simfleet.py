@@ -82,6 +82,11 @@ class SimCluster:
         body = {"kind": kind, "cluster": self.name, **fields}
         return int(self.fleet.control("POST", "/_sim/faults", body)["id"])
 
+    @property
+    def spare_server(self) -> str:
+        """The same cluster at the port whose certificate `expired_certificate` lets expire."""
+        return str(self.info["spare_server"])
+
     def clear_faults(self) -> None:
         """Switch every fault of this cluster off."""
         self.fleet.control("DELETE", f"/_sim/faults?cluster={self.name}")
@@ -136,6 +141,7 @@ class SimFleet:
         seed: int = 1,
         actors: bool = True,
         bookmarks: float = 10,
+        faults: Path | None = None,
         wait: float = 60,
     ) -> "SimFleet":
         """Start a simulator and wait until it listens. Raises RuntimeError with its output when it
@@ -147,6 +153,7 @@ class SimFleet:
         command += ["--scenario", scenario, "--clusters", str(clusters)]
         command += ["--speed", str(speed), "--seed", str(seed), "--bookmarks", str(bookmarks)]
         command += [] if actors else ["--no-actors"]
+        command += ["--faults", str(faults)] if faults else []
         output = state_dir / "output.txt"
         with output.open("wb") as log:
             process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
@@ -169,11 +176,22 @@ class SimFleet:
 
     def add_cluster(self, name: str = "", **spec: Any) -> SimCluster:
         """A fresh cluster (a unique name unless given). `rules` narrows the portal's token; the
-        rest of the spec is the scenario's (see fleetsim/scenario.py).
+        rest of the spec is the scenario's (see fleetsim/scenario.py). `exporters=True` adds DCGM
+        exporters (and HAMi's on its nodes) and the Service monitoring/prometheus:9090.
         """
         name = name or f"t{next(_numbers)}"
         info = self.control("POST", "/_sim/clusters", {"name": name, **spec})
         return self._cluster(info)
+
+    def fault(self, kind: str, **fields: Any) -> int:
+        """Switch a fault on for the clusters of `cluster` (names or globs, a list or with commas;
+        all of them without); returns its id.
+        """
+        return int(self.control("POST", "/_sim/faults", {"kind": kind, **fields})["id"])
+
+    def clear_faults(self) -> None:
+        """Switch every fault off."""
+        self.control("DELETE", "/_sim/faults")
 
     def clusters(self) -> list[SimCluster]:
         """Every cluster there is."""

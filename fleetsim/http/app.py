@@ -6,9 +6,11 @@ import asyncio
 import logging
 from typing import Any
 
+import orjson
+
 from fleetsim.errors import ApiError
 from fleetsim.faults import Fault
-from fleetsim.http import discovery, objects, podaccess, reviews
+from fleetsim.http import discovery, mischief, objects, podaccess, reviews
 from fleetsim.http.control import control
 from fleetsim.http.messages import (
     Gone,
@@ -95,11 +97,20 @@ class Call:
             self._log(reply.status, "lost_answer")
             cut(self.request)
             return
+        reply = self._spoilt(reply)
+        self._log(reply.status, ",".join(kind for kind in _SPOILING if kind in self.faults))
+        await send_reply(self.request, reply)
+
+    def _spoilt(self, reply: Reply) -> Reply:
+        """The answer as the faults leave it."""
         if "other_uid" in self.faults:
             uid = self.cluster.uid
             reply.body = reply.body.replace(uid.encode(), _other(uid).encode())
-        self._log(reply.status)
-        await send_reply(self.request, reply)
+        if fault := self.faults.get("garbage"):
+            reply = mischief.garbage(reply, fault, self.sim.faults.rng)
+        if fault := self.faults.get("slow"):
+            reply = mischief.trickled(reply, fault)
+        return reply
 
     def _reply(self) -> Reply | None:
         """The answer, errors included; a bug of the simulator is logged and answered with 500."""
@@ -123,11 +134,14 @@ class Call:
             self._log(0, "reset")
             cut(self.request)
             return True
-        if fault := self.faults.get("status"):
-            self._log(fault.code, "status")
-            await send_reply(self.request, error_reply(_refusal(fault)))
-            return True
-        return False
+        fault = self.faults.get("status")
+        if fault is None and "gone" in self.faults and self.target.verb == "list":
+            fault = Fault("status", code=410, message=_EXPIRED)
+        if fault is None:
+            return False
+        self._log(fault.code, "status")
+        await send_reply(self.request, error_reply(_refusal(fault)))
+        return True
 
     def _answer(self) -> Reply | None:
         """The reply, or None for a watch (which is authorised and ready to stream). Raises
@@ -164,7 +178,13 @@ class Call:
         return NOT_FOUND
 
     async def _watch(self) -> None:
-        await self._open.run(self.faults.get("watch_drop"), self.faults.get("watch_stall"))
+        if fault := self.faults.get("garbage"):
+            await self._open.say(mischief.line(fault, self.sim.faults.rng))
+        elif "gone" in self.faults:
+            body = orjson.dumps({"type": "ERROR", "object": ApiError(410, _EXPIRED).status()})
+            await self._open.say(body + b"\n")
+        else:
+            await self._open.run(self.faults.get("watch_drop"), self.faults.get("watch_stall"))
 
     def _log(self, code: int, fault: str = "") -> None:
         request, target = self.request, self.target
@@ -187,6 +207,8 @@ class Call:
         )
 
 
+_SPOILING = ("other_uid", "garbage", "slow")
+_EXPIRED = "too old resource version: 1 (simulated)"
 _REVIEWS = tuple(entry[2] for entry in discovery.REVIEWS)
 
 

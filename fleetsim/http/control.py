@@ -10,6 +10,7 @@ from typing import Any
 from fleetsim import crds
 from fleetsim.access import ADMIN, PORTAL_RULES, PORTAL_USER, User, rule_from
 from fleetsim.errors import ApiError
+from fleetsim.faults import described
 from fleetsim.http.messages import Reply, Request, json_reply
 from fleetsim.http.reviews import authenticate, mint
 from fleetsim.http.state import Sim
@@ -53,9 +54,29 @@ def _add_fault(sim: Sim, request: Request) -> Reply:
         raise ApiError(400, str(error)) from error
     if fault.kind == "watch_drop":
         for cluster in sim.fleet.clusters.values():
-            if fault.cluster in ("", cluster.name):
+            if fault.meets(cluster.name):
                 _hang_up(cluster, fault.resource)
+    sim.faults_changed()
     return json_reply(asdict(fault), 201)
+
+
+def _help(sim: Sim, request: Request) -> Reply:
+    """What there is to call here."""
+    calls = sorted(f"{method} /_sim/{path}" for method, path in _HANDLERS)
+    calls += [
+        f"{method} /_sim/clusters/NAME/{path}"
+        for method, path in (
+            ("GET", "objects?kind="), ("POST", "compact"), ("POST", "hangup"), ("POST", "tokens"),
+            ("DELETE", "tokens"), ("POST", "settings"), ("POST", "edit"),
+        )
+    ]  # fmt: skip
+    return json_reply({"calls": calls, "faults": described(), "settings": _SETTINGS})
+
+
+_SETTINGS = (
+    "capacity, faults, webhook_down, cache_lag, base_tag, engine_version, load: a list of "
+    "{match, rate, latency, errors, runtime} for Workspaces whose name begins with match"
+)
 
 
 def _hang_up(cluster: ClusterStore, resource: str) -> None:
@@ -73,6 +94,7 @@ def _drop_faults(sim: Sim, request: Request) -> Reply:
     if number and not number.isdigit():
         raise ApiError(400, "id: must be a number")
     removed = sim.faults.remove(int(number) if number else None, request.query.get("cluster", ""))
+    sim.faults_changed()
     return json_reply({"removed": removed})
 
 
@@ -163,6 +185,7 @@ def _add_token(sim: Sim, cluster: ClusterStore, request: Request) -> Reply:
 
 
 _HANDLERS: dict[tuple[str, str], Handler] = {
+    ("GET", ""): _help,
     ("POST", "faults"): _add_fault,
     ("GET", "faults"): _faults,
     ("DELETE", "faults"): _drop_faults,

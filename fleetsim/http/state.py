@@ -1,5 +1,6 @@
 """What the HTTP layer shares: the fleet, faults, the request log and the admin token."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,3 +22,10 @@ class Sim:
     url: str = ""
     ca_pem: str = ""
     bookmark_seconds: float = 10.0
+    spare_url: str = ""  # the same clusters behind a certificate that a fault can let expire
+    on_faults: Callable[[], None] | None = None
+
+    def faults_changed(self) -> None:
+        """Tell whoever must act on a fault at once."""
+        if self.on_faults is not None:
+            self.on_faults()

@@ -87,6 +87,11 @@ class Watch:
         body = {"kind": self.kind.kind, "apiVersion": self.kind.api_version, "metadata": meta}
         return self._line("BOOKMARK", orjson.dumps(body))
 
+    async def say(self, body: bytes) -> None:
+        """Open, say only this, and end."""
+        await begin(self.request, Reply())
+        await self.request.send({"type": "http.response.body", "body": body})
+
     async def run(self, drop: Fault | None = None, stall: Fault | None = None) -> None:
         """Stream until the timeout, the client's departure, an expiry or a fault."""
         await begin(self.request, Reply())
