@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -61,7 +62,7 @@ def test_a_range_has_few_points_on_whole_steps_and_ends_now(asked: Range) -> Non
 def test_what_is_read_covers_the_range_once_and_in_few_rows(asked: Range, now: float) -> None:
     found = pieces(asked, now)
     assert found[0][1] == times(asked, now)[0] and found[-1][2] > now
-    assert all(a[2] == b[1] for a, b in zip(found, found[1:], strict=False))
+    assert all(a[2] == b[1] for a, b in pairwise(found))
     assert [one[0] for one in found] == sorted({one[0] for one in found}, reverse=True)
     assert sum((end - start) / resolution for resolution, start, end in found) < 2400
     assert found[-1][0] == 15
