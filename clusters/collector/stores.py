@@ -19,6 +19,7 @@ from clusters.gateway import Connection
 from clusters.models import Check, Cluster, Quota
 from clusters.services.checks import check_request, checks_prune
 from clusters.services.connections import connection_of
+from clusters.services.moments import moments_begin, moments_prune
 from clusters.services.observation import (
     contact_record,
     inventory_store,
@@ -102,7 +103,10 @@ def farewell(holder: str) -> None:
 
 
 def prune() -> None:
+    now = timezone.now()
     checks_prune()
+    moments_begin(now)
+    moments_prune(now)
     heartbeats.forget(KIND)
 
 

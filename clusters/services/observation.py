@@ -21,6 +21,7 @@ from clusters.engine.types import Capabilities, PoolFacts, PoolKind
 from clusters.models import Cluster, ObservedObject, Pool
 from clusters.pricing import pool_priced, price_book
 from clusters.services.heat import heat_store
+from clusters.services.moments import moment_store
 from clusters.services.watches import Fence
 from clusters.states import CLUSTER
 from fleetportal.journal.services import event_record
@@ -76,6 +77,7 @@ def inventory_store(
         )
         _store_pools(cluster, pools, at)
         heat_store(cluster=cluster, at=at)
+        moment_store(cluster=cluster, at=at)
         _publish(cluster)
     for key, value in {**packed, **fresh}.items():
         setattr(cluster, key, value)
@@ -168,6 +170,7 @@ def _to_state(cluster: Cluster, state: str, fields: Mapping[str, Any], fence: Fe
         with _held(fence):
             reason = fields["state_reason"]
             move(cluster, state, machine=CLUSTER, reason=reason, **fields)
+            moment_store(cluster=cluster, at=fields["state_since"])
             _count(cluster)
             _publish(cluster)
     except Stale:
@@ -200,6 +203,7 @@ def capabilities_store(*, cluster: Cluster, found: Capabilities, uid: str) -> No
                     after=changed_facts,
                 )
                 heat_store(cluster=cluster, at=fields["probed_at"])
+                moment_store(cluster=cluster, at=fields["probed_at"])
     except IntegrityError as error:
         other = Cluster.objects.managed().filter(uid=uid).first()
         name = other.name if other else "another name"

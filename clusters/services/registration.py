@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 import orjson
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from clusters.engine.inventory import Quota as QuotaFacts
 from clusters.engine.kubeconfig import ClusterCredential
 from clusters.models import Check, Cluster, ClusterGrant, Quota
 from clusters.services.checks import check_request
+from clusters.services.moments import moment_store
 from clusters.states import CLUSTER
 from fleetportal.accounts.models import Team
 from fleetportal.accounts.principal import Principal, require
@@ -75,6 +77,7 @@ def cluster_register(*, principal: Principal, registration: Registration) -> tup
                 [ClusterGrant(cluster=cluster, team=team) for team in teams]
             )
             _declare(cluster, registration.quotas)
+            moment_store(cluster=cluster, at=cluster.created_at)
             event_record(
                 action="cluster.registered",
                 obj=cluster,
@@ -140,6 +143,7 @@ def cluster_cordon(
             before={"cordoned": cluster.cordoned},
             after={"cordoned": cordoned},
         )
+        moment_store(cluster=cluster, at=timezone.now())
     cluster.refresh_from_db(fields=["cordoned", "cordon_reason", "version"])
 
 
@@ -148,15 +152,17 @@ def cluster_remove(*, principal: Principal, cluster: Cluster) -> None:
     require(principal, "cluster.remove")
     for reason in filter(None, (ask(cluster) for ask in in_use)):
         raise Refused(reason, remedy="Delete or move those deployments first.", type_="in-use")
-    move(
-        cluster,
-        "retired",
-        machine=CLUSTER,
-        actor=principal,
-        reason="Removed from management",
-        credential_sealed=b"",
-        credential_version=cluster.credential_version + 1,
-    )
+    with transaction.atomic():
+        move(
+            cluster,
+            "retired",
+            machine=CLUSTER,
+            actor=principal,
+            reason="Removed from management",
+            credential_sealed=b"",
+            credential_version=cluster.credential_version + 1,
+        )
+        moment_store(cluster=cluster, at=timezone.now())
 
 
 def quotas_declare(*, principal: Principal, cluster: Cluster, quotas: Iterable[QuotaFacts]) -> None:
