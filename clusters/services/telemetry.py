@@ -125,12 +125,17 @@ def ticks_write(ticks: Iterable[ServingTick]) -> None:
 
 
 def _safely(seen: Seen, row: Telemetry | None) -> _Draft | None:
-    """One cluster's nonsense must not cost the others their scrape."""
-    try:
-        return _draft(seen, row or Telemetry(cluster_id=seen.cluster_id))
-    except (ValueError, OverflowError, msgspec.MsgspecError):
-        log.exception("telemetry.draft_failed", extra={"cluster": str(seen.cluster_id)})
-        return None
+    """One cluster's nonsense must not cost the others their scrape.
+
+    Where the stored base cannot be read, this look becomes the first one.
+    """
+    new = Telemetry(cluster_id=seen.cluster_id)
+    for base in (row or new, new):
+        try:
+            return _draft(seen, base)
+        except (ValueError, OverflowError, msgspec.MsgspecError):
+            log.exception("telemetry.draft_failed", extra={"cluster": str(seen.cluster_id)})
+    return None
 
 
 def _draft(seen: Seen, row: Telemetry) -> _Draft:

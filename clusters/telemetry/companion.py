@@ -38,8 +38,10 @@ Pods = Callable[[], Sequence[Pod]]
 
 
 class _Settings(NamedTuple):
-    stamp: tuple[object, ...]
+    """`sealed`: the token as it is stored; another one means beginning anew."""
+
     metrics: MetricsSettings
+    sealed: bytes
 
 
 class Metrics:
@@ -48,7 +50,7 @@ class Metrics:
     def __init__(self) -> None:
         self.storer = Storer()
         self._settings: dict[UUID, _Settings] = {}
-        self._changed: dict[UUID, asyncio.Event] = {}
+        self._used: dict[UUID, tuple[_Settings | None, asyncio.Event]] = {}
         self._looked = asyncio.Event()
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._searched: set[UUID] = set()  # clusters where a Prometheus was looked for
@@ -71,8 +73,10 @@ class Metrics:
             pk = UUID(cluster)
             await self._looked.wait()
             while True:
-                changed = self._changed[pk] = asyncio.Event()
-                work = asyncio.create_task(self._safely(pk, token, pods, client))
+                used, changed = self._settings.get(pk), asyncio.Event()
+                self._used[pk] = used, changed
+                metrics = used.metrics if used else MetricsSettings()
+                work = asyncio.create_task(self._safely(pk, token, pods, client, metrics))
                 try:
                     await changed.wait()
                 finally:
@@ -87,23 +91,25 @@ class Metrics:
         except Exception:
             log.exception("telemetry.settings_failed")
             return
-        before, self._settings = self._settings, found
-        for pk, changed in self._changed.items():
-            if pk in before and pk in found and before[pk].stamp != found[pk].stamp:
+        self._settings = found
+        for pk, (used, changed) in self._used.items():
+            if pk in found and found[pk] != used:
                 changed.set()
         self._looked.set()
 
-    async def _safely(self, pk: UUID, token: int, pods: Pods, client: StreamClient) -> None:
+    async def _safely(
+        self, pk: UUID, token: int, pods: Pods, client: StreamClient, metrics: MetricsSettings
+    ) -> None:
         """A fault of ours costs this cluster its metrics until the next session, nothing else."""
         try:
-            await self._work(pk, token, pods, client)
+            await self._work(pk, token, pods, client, metrics)
         except Exception:
             log.exception("telemetry.ended", extra={"cluster": str(pk)})
 
-    async def _work(self, pk: UUID, token: int, pods: Pods, client: StreamClient) -> None:
+    async def _work(
+        self, pk: UUID, token: int, pods: Pods, client: StreamClient, metrics: MetricsSettings
+    ) -> None:
         """Scrape, and read the past where there is a Prometheus. Ends only by being cancelled."""
-        settings = self._settings.get(pk)
-        metrics = settings.metrics if settings else MetricsSettings()
         if metrics.road == "off":
             return
         try:
@@ -170,10 +176,7 @@ def _targets(pods: Sequence[Pod]) -> list[Target]:
 
 def _all_settings() -> dict[UUID, _Settings]:
     rows = Cluster.objects.managed().only("pk", "metrics", "metrics_token_sealed")
-    return {
-        row.pk: _Settings((str(row.metrics), bytes(row.metrics_token_sealed)), metrics_of(row))
-        for row in rows
-    }
+    return {row.pk: _Settings(metrics_of(row), bytes(row.metrics_token_sealed)) for row in rows}
 
 
 def _token(pk: UUID) -> str:

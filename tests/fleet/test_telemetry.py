@@ -1,0 +1,219 @@
+"""Metrics from a cluster to rows: by the collector itself, and the past by a Prometheus."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from clusters.engine.telemetry.chunks import UNKNOWN, decode
+from clusters.engine.telemetry.types import Scrape, Tick
+from clusters.gateway.stream import StreamClient
+from clusters.models import Cluster, GpuHour, HeatRow, ServingTick, Telemetry, Watch
+from clusters.selectors.telemetry import measured, pack_tick, unpack_tick
+from clusters.services.metrics import MetricsSettings, metrics_of
+from clusters.services.telemetry_backfill import REACH
+from clusters.telemetry.asking import prometheus_of
+from clusters.telemetry.backfill import Backfill
+from clusters.telemetry.direct import DirectRoad
+from clusters.telemetry.scraper import PERIOD, Scraper
+from clusters.telemetry.storing import Storer
+from tests.clusters.rows import make_cluster
+from tests.fleet.harness import Portal, until
+from tests.fleet.metered import SUBJECT, asking, pods_of, serving_cluster, targets_of
+from tests.simfleet import SimCluster, SimFleet
+
+HOUR = 3600
+TOKEN = 5
+
+
+@pytest.fixture(scope="module")
+def cluster(sim: SimFleet) -> Iterator[SimCluster]:
+    """Its engine counts as a week old, with clients all the time."""
+    made = serving_cluster(sim, past=900)
+    yield made
+    sim.control("DELETE", f"/_sim/clusters/{made.name}")
+
+
+@pytest.fixture
+def row(transactional_db: None) -> Cluster:
+    made = make_cluster("past")
+    Watch.objects.create(cluster=made, lease_token=TOKEN)
+    return made
+
+
+def ticks_of(row: Cluster, resolution: int) -> dict[int, Tick]:
+    rows = ServingTick.objects.filter(cluster=row, resolution=resolution, subject=SUBJECT)
+    return {int(one.at.timestamp()): unpack_tick(bytes(one.packed)) for one in rows.order_by("at")}
+
+
+def read_back(cluster: SimCluster, row: Cluster, hours: int, token: int = TOKEN) -> int:
+    """Read the last `hours` of the week back, those that are the furthest away. The oldest hour."""
+    began = time.time()
+    oldest = int((began - REACH.total_seconds()) // HOUR * HOUR)
+    Telemetry.objects.update_or_create(
+        cluster=row,
+        defaults={
+            "backfill_from": datetime.fromtimestamp(began, UTC),
+            "backfilled_to": datetime.fromtimestamp(oldest + hours * HOUR, UTC),
+        },
+    )
+    with_storer(cluster, lambda client, storer: _past(client, storer, row.pk, token))
+    return oldest
+
+
+async def _past(client: StreamClient, storer: Storer, pk: UUID, token: int) -> None:
+    metrics = MetricsSettings(found="monitoring/prometheus:9090")
+    prometheus = prometheus_of(metrics, client, "")
+    assert prometheus is not None
+    pods = await pods_of(client)
+    turns = asyncio.Semaphore(1)
+    await Backfill(pk, token, prometheus, metrics, storer, lambda: pods, turns).run()
+
+
+def with_storer(
+    cluster: SimCluster, work: Callable[[StreamClient, Storer], Awaitable[None]]
+) -> None:
+    async def run(client: StreamClient) -> None:
+        storer = Storer()
+        storing = asyncio.create_task(storer.run())
+        try:
+            await work(client, storer)
+        finally:
+            storing.cancel()
+            await asyncio.gather(storing, return_exceptions=True)
+
+    asking(cluster, run)
+
+
+def test_the_past_is_read_back_in_minutes_and_hours(cluster: SimCluster, row: Cluster) -> None:
+    oldest = read_back(cluster, row, 2)
+    minutes, hours = ticks_of(row, 60), ticks_of(row, HOUR)
+    assert min(minutes) >= oldest and max(minutes) == oldest + 2 * HOUR - 60
+    assert len(minutes) >= 60
+    assert {tick.road for tick in minutes.values()} == {"backfill"}
+    assert all(tick.seconds == 60 and not tick.pods for tick in minutes.values())
+    whole = [tick for at, tick in minutes.items() if at >= oldest + HOUR]
+    assert hours[oldest + HOUR].counters["requests"] == sum(t.counters["requests"] for t in whole)
+    assert hours[oldest + HOUR].counters["requests"] > 0
+    telemetry = Telemetry.objects.get(cluster=row)
+    assert telemetry.backfilled_to == datetime.fromtimestamp(oldest, UTC)
+
+
+def test_hours_of_cards_are_read_back_every_five_minutes(cluster: SimCluster, row: Cluster) -> None:
+    oldest = read_back(cluster, row, 2)  # of the first hour the simulator knows a part only
+    hour = GpuHour.objects.filter(cluster=row).latest("hour")
+    assert hour.backfilled and hour.hour.timestamp() == oldest + HOUR
+    table = decode(bytes(hour.packed))
+    assert len(table.cards) == 4
+    assert (table.util != UNKNOWN).all()
+    assert (hour.minutes, hour.gpu, hour.measured) == (60, 240, 240)
+    assert 0 < hour.busy < 240
+    busiest = table.util.max(axis=1)
+    assert sorted(busiest)[:3] == [0, 0, 0] and busiest.max() > 0  # one card serves
+
+
+def test_what_the_portal_saw_itself_is_never_written_over(
+    cluster: SimCluster, row: Cluster
+) -> None:
+    second = read_back(cluster, row, 2) + HOUR  # of the first one the simulator knows a part only
+    at = datetime.fromtimestamp(second + 600, UTC)
+    minutes = ServingTick.objects.filter(cluster=row, resolution=60)
+    minutes.exclude(at=at).delete()
+    assert minutes.update(packed=_one_tick(1234)) == 1
+    assert GpuHour.objects.filter(cluster=row).update(packed=b"ours", backfilled=False) == 2
+    read_back(cluster, row, 2)
+    found = {start: tick for start, tick in ticks_of(row, 60).items() if start >= second}
+    assert len(found) == 60
+    assert found[second + 600].counters["requests"] == 1234
+    total = sum(tick.counters["requests"] for tick in found.values())
+    assert ticks_of(row, HOUR)[second].counters["requests"] == total
+    assert {bytes(hour.packed) for hour in GpuHour.objects.filter(cluster=row)} == {b"ours"}
+
+
+def _one_tick(requests: int) -> bytes:
+    nothing: dict[str, Any] = {"histograms": {}, "gauges": {}, "means": {}, "exported": ()}
+    return pack_tick(
+        Tick(60.0, 1, 1, {"requests": requests}, runtime="vllm", road="direct", **nothing)
+    )
+
+
+def test_a_collector_that_lost_the_watch_reads_no_past(cluster: SimCluster, row: Cluster) -> None:
+    read_back(cluster, row, 1, token=TOKEN - 1)
+    assert not ServingTick.objects.filter(cluster=row).exists()
+    assert not GpuHour.objects.filter(cluster=row).exists()
+
+
+def test_the_scraper_goes_on_after_failures_and_stops_when_the_cluster_is_not_well(
+    cluster: SimCluster,
+) -> None:
+    """Time runs a hundred times as fast for it; the cluster is real."""
+    seen: list[Scrape] = []
+    well = [True]
+
+    async def run(client: StreamClient) -> None:
+        targets = await targets_of(client)
+        road = DirectRoad(StreamClient(client.connection))
+        began, real = time.time(), time.monotonic()
+
+        def clock() -> float:
+            return began + (time.monotonic() - real) * 100
+
+        def put(_: UUID, scrape: Scrape) -> None:
+            seen.append(scrape)
+
+        scraper = Scraper(UUID(int=500), road, lambda: targets, lambda: well[0], put, clock=clock)
+        task = asyncio.create_task(scraper.run())
+        await _enough(lambda: len(seen) >= 3)
+        well[0] = False
+        await asyncio.sleep(0.2)
+        count = len(seen)
+        await asyncio.sleep(0.5)
+        assert len(seen) <= count + 1
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert task.cancelled()
+
+    asking(cluster, run)
+    assert all(len(scrape.readings) == 1 for scrape in seen)
+
+
+async def _enough(condition: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_the_collector_scrapes_what_it_watches(portal: Portal, sim: SimFleet) -> None:
+    cluster = serving_cluster(sim)
+    portal.clusters[cluster.name] = cluster
+    portal.register(cluster)
+    portal.ready(cluster)
+    row = portal.row(cluster)
+    until(
+        "two looks and what they differ by",
+        lambda: ServingTick.objects.filter(cluster=row, resolution=15).count() >= 2,
+        seconds=90,
+    )
+    found = measured([row.pk])[row.pk]
+    assert (found.road, found.problem) == ("direct", "")
+    assert found.gpus is not None and len(found.gpus) == 4
+    (pod,) = found.serving_of(SUBJECT)
+    assert (pod.pod, pod.problem, pod.runtime) == ("chat-0", "", "vllm")
+    assert any(tick.counters["requests"] > 0 for tick in ticks_of(row, 15).values())
+    assert HeatRow.objects.get(cluster=row).at is not None
+    until(
+        "the Prometheus is found, and the past is read",
+        lambda: Telemetry.objects.filter(cluster=row, backfilled_to__isnull=False).exists(),
+    )
+    row.refresh_from_db()
+    assert metrics_of(row).found == "monitoring/prometheus:9090"
+    age = datetime.now(UTC) - (Telemetry.objects.get(cluster=row).at or datetime.min)
+    assert age < timedelta(seconds=2 * PERIOD + 5)
