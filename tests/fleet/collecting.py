@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from django.conf import settings
+from django.test import override_settings
 from django.utils import timezone
 
 from clusters.engine.credential import parse_fields
@@ -18,7 +18,8 @@ from tests.fleet.harness import Collector, until
 from tests.simfleet import SimCluster
 from tests.support import People
 
-LISTS = frozenset({"nodes", "pods", "workspaces", "inferencesets"})
+DEVICES = ("resourceslices.resource.k8s.io", "resourceclaims.resource.k8s.io")
+LISTS = ("nodes", "pods", "workspaces.kaito.sh", "inferencesets.kaito.sh", *DEVICES)
 
 
 def registered(people: People, cluster: SimCluster) -> Cluster:
@@ -27,7 +28,8 @@ def registered(people: People, cluster: SimCluster) -> Cluster:
     registration = Registration(
         name=cluster.name, credential=fields, environment="test", simulated=True
     )
-    row = cluster_register(principal=Principal(people.operator), registration=registration)[0]
+    with override_settings(ALLOW_LOOPBACK_CLUSTERS=True):
+        row, _ = cluster_register(principal=Principal(people.operator), registration=registration)
     Cluster.objects.filter(pk=row.pk).update(uid=cluster.uid)
     row.refresh_from_db()
     return row
@@ -36,17 +38,15 @@ def registered(people: People, cluster: SimCluster) -> Cluster:
 @contextmanager
 def collecting(*collectors: Collector) -> Iterator[Sequence[Collector]]:
     """Collectors on threads of their own."""
-    before = settings.ALLOW_LOOPBACK_CLUSTERS
-    settings.ALLOW_LOOPBACK_CLUSTERS = True
     running = collectors or (Collector(),)
-    try:
+    with override_settings(ALLOW_LOOPBACK_CLUSTERS=True):
         for collector in running:
             collector.start()
-        yield running
-    finally:
-        stuck = [collector for collector in running if not collector.stop()]
-        settings.ALLOW_LOOPBACK_CLUSTERS = before
-        assert not stuck, "a collector does not stop"
+        try:
+            yield running
+        finally:
+            stuck = [collector for collector in running if not collector.stop()]
+            assert not stuck, "a collector does not stop"
 
 
 def observed(*rows: Cluster, since: datetime | None = None, seconds: float = 60.0) -> None:
@@ -67,6 +67,12 @@ def asked(cluster: SimCluster, verb: str, after: int = 0) -> list[dict[str, Any]
         for entry in cluster.log(after)
         if entry["verb"] == verb and entry["user"].endswith(":fleetportal")
     ]
+
+
+def listed(cluster: SimCluster, after: int = 0) -> list[str]:
+    """The kinds that are watched, as often as they were listed."""
+    found = [entry["resource"] for entry in asked(cluster, "list", after)]
+    return sorted(resource for resource in found if resource in LISTS)
 
 
 def last(cluster: SimCluster) -> int:

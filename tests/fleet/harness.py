@@ -283,6 +283,8 @@ class Collector:
         self._thread.start()
 
     def stop(self) -> bool:
+        if not self._thread.is_alive():
+            return True
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(60)
         return not self._thread.is_alive()
