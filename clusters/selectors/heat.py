@@ -62,6 +62,11 @@ def rows_for(principal: Principal, cluster: str = "") -> ClusterQuerySet:
     return (rows.filter(name=cluster) if cluster else rows).order_by("name")
 
 
+def value(metric: str, byte: int) -> float | None:
+    """What a byte says; None: unknown, or no number (the allocation)."""
+    return None if metric == "allocation" else engine.value_of(metric, byte)
+
+
 def first_metric(principal: Principal, cluster: str = "") -> str:
     """What to show unless told otherwise: use where anything is measured, else the allocation."""
     measured = rows_for(principal, cluster).order_by().filter(heat__at__isnull=False)

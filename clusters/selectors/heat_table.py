@@ -14,7 +14,7 @@ from clusters.models import Cluster
 from clusters.selectors.census import HEAVY, class_of, closed, silent
 from clusters.selectors.facts import nodes_of, pools_of
 from clusters.selectors.grid import node_note, shape_words, short_name, who, why_blocked
-from clusters.selectors.heat import node_counts
+from clusters.selectors.heat import node_counts, value
 from clusters.selectors.workloads import Names, workloads
 from fleetportal.accounts.principal import Principal
 from fleetportal.kit.format import duration, num
@@ -146,9 +146,7 @@ def _line(
 
 
 def _spread(metric: str, values: bytes) -> tuple[str | None, str | None, str | None]:
-    if metric == "allocation":
-        return None, None, None
-    known = [v for byte in values if (v := engine.value_of(metric, byte)) is not None]
+    known = [found for byte in values if (found := value(metric, byte)) is not None]
     if not known:
         return None, None, None
     return _say(metric, min(known)), _say(metric, sum(known) / len(known)), _say(metric, max(known))

@@ -13,6 +13,7 @@ from rest_framework.response import Response
 
 from clusters.api import TALLY, tally_row
 from fleetportal.accounts.principal import declares
+from fleetportal.console.heat_api import HeatmapView
 from fleetportal.console.selectors import fleet
 from fleetportal.rest.endpoints import Part, Router
 from fleetportal.rest.filters import refuse_unknown
@@ -68,3 +69,4 @@ class Overview(Part):
 def register(router: Router) -> None:
     """Add this app's endpoints."""
     router.add(path("fleet/overview/", Overview.as_view(), name="api-fleet-overview"))
+    router.add(path("fleet/heatmap/", HeatmapView.as_view(), name="api-fleet-heatmap"))
