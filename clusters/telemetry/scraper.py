@@ -18,7 +18,7 @@ from clusters.telemetry.roads import Road
 log = logging.getLogger(__name__)
 
 PERIOD = 15.0  # seconds
-JITTER = 0.5  # seconds either way
+JITTER = 1 / 30  # of the period, either way
 QUIET = 60.0  # seconds between two stored looks at a cluster that has nothing to scrape
 
 Put = Callable[[UUID, Scrape], None]
@@ -27,8 +27,8 @@ Put = Callable[[UUID, Scrape], None]
 class Scraper:
     """`targets` are the pods to ask now; `well` says whether the cluster may be asked at all.
 
-    Looks of one cluster are `PERIOD` apart, at a phase that its id gives: clusters do not all
-    come at once, and each tick has one look.
+    Looks of one cluster are `period` seconds apart, at a phase that its id gives: clusters do not
+    all come at once, and each tick has one look.
     """
 
     def __init__(
@@ -39,6 +39,7 @@ class Scraper:
         well: Callable[[], bool],
         put: Put,
         *,
+        period: float = PERIOD,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._cluster_id = cluster_id
@@ -47,7 +48,8 @@ class Scraper:
         self._well = well
         self._put = put
         self._clock = clock
-        self._phase = JITTER + (cluster_id.int % 1000) / 1000 * (PERIOD - 2 * JITTER)
+        self._period, self._jitter = period, period * JITTER
+        self._phase = self._jitter + (cluster_id.int % 1000) / 1000 * (period - 2 * self._jitter)
         self._stored = 0.0  # when something was last handed on
 
     async def run(self) -> None:
@@ -61,9 +63,10 @@ class Scraper:
 
     def _pause(self) -> float:
         """Seconds to the next moment of this cluster, not before the road has rested."""
-        earliest = self._clock() + max(self._road.hold, 2 * JITTER)
-        turns = -(-(earliest - self._phase) // PERIOD)  # rounded up
-        moment = turns * PERIOD + self._phase + random.uniform(-JITTER, JITTER)  # noqa: S311
+        earliest = self._clock() + max(self._road.hold, 2 * self._jitter)
+        turns = -(-(earliest - self._phase) // self._period)  # rounded up
+        swing = random.uniform(-self._jitter, self._jitter)  # noqa: S311
+        moment = turns * self._period + self._phase + swing
         return max(0.0, moment - self._clock())
 
     async def _look(self) -> None:
