@@ -114,8 +114,9 @@ def text(m: Member, obj: Obj, kind: str) -> str:
     now = np.array([loads.millis(m)])
     if kind == HAMI:
         return hami.text(hami_rows(m, rack, now))
-    rows = [dcgm.row(found) for found in card_labels(m, rack)]
-    return dcgm.text(dcgm.values(readings(m, rack, now)), rows)
+    if rack.rows is None:
+        rack.rows = [dcgm.row(found) for found in card_labels(m, rack)]
+    return dcgm.text(dcgm.values(readings(m, rack, now)), rack.rows)
 
 
 def readings(m: Member, rack: Rack, moments: Ints) -> dcgm.Cards:

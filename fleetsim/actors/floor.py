@@ -82,6 +82,8 @@ class Rack:
     tenancies: list[Tenancy] = field(default_factory=list)
     split: int = 0  # HAMi's parts of a card; 0: not HAMi
     gone: int | None = None
+    rows: list[str] | None = None  # labels as an exporter writes them, until something changes
+    spent: tuple[int, Floats, Floats] | None = None  # hour, mJ before it, W in it
 
     def uuid(self, card: int) -> str:
         """As the driver says it."""
@@ -127,6 +129,8 @@ def _touch(m: Member, change: Change) -> None:
 
 def _look(m: Member, moment: int) -> None:
     known = m.floor.racks
+    for rack in known.values():
+        rack.rows = rack.spent = None
     nodes = {meta(node)["name"]: node for node in m.store.list("Node") if _has_cards(node)}
     for name, node in nodes.items():
         rack = known.setdefault(name, _rack(m, node))
@@ -268,5 +272,18 @@ def energy(m: Member, rack: Rack, moments: Ints) -> Floats:
     """mJ used by each card since a week before the cluster came: G x T."""
     first = (m.joined - PAST_MS) // 3_600_000 * 3_600_000
     seconds = np.maximum(cards.slots(moments) - first // 1000, 0)
+    if len(seconds) == 1 and rack.spent is not None and rack.spent[0] == seconds[0] // 3600:
+        return _energy_now(rack.spent, int(seconds[0]))
     hours = np.arange(int(seconds.max(initial=0)) // 3600 + 1, dtype=np.int64) * 3_600_000 + first
-    return cards.energy(state(m, rack, hours).power, seconds)
+    power = state(m, rack, hours).power
+    found = cards.energy(power, seconds)
+    if len(seconds) == 1:
+        last = len(hours) - 1
+        rack.spent = (last, cards.energy(power, hours[-1:] // 1000 - first // 1000), power[:, -1:])
+    return found
+
+
+def _energy_now(spent: tuple[int, Floats, Floats], seconds: int) -> Floats:
+    hour, before, power = spent
+    found: Floats = (before + power * (seconds - hour * 3600) * 1000).round()
+    return found

@@ -97,5 +97,5 @@ def energy(power: Floats, seconds: NDArray[np.int64]) -> Floats:
     """
     before = np.concatenate([np.zeros((power.shape[0], 1)), np.cumsum(power * 3.6e6, axis=1)], 1)
     hour = np.minimum(seconds // 3600, power.shape[1] - 1)
-    found: Floats = before[:, hour] + power[:, hour] * (seconds - hour * 3600) * 1000
+    found: Floats = before[:, hour].round() + power[:, hour] * (seconds - hour * 3600) * 1000
     return found.round()
