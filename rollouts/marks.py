@@ -7,7 +7,6 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db.models import Q
-from django.urls import reverse
 
 from rollouts.models import Rollout, Stage
 from rollouts.states import ROLLOUT
@@ -26,16 +25,23 @@ def stage_marks(deployment: UUID, since: datetime) -> list[Mark]:
         deployment=deployment, ended_at__gte=since, state__startswith="rolled_back"
     ).select_related("revision")
     for rollout in undone:
-        found += _marks(rollout, since, (rollout.ended_at, ROLLOUT.states[rollout.state].label))
+        label = ROLLOUT.states[rollout.state].label
+        found += _marks(rollout, since, (rollout.ended_at, label.lower(), label.lower()))
     return sorted(found, key=lambda mark: mark.at)[-MOST:]
 
 
 def _of_stage(stage: Stage, since: datetime) -> list[Mark]:
-    started, passed = f"{stage.name} started", f"{stage.name} passed"
-    return _marks(stage.rollout, since, (stage.started_at, started), (stage.passed_at, passed))
+    started = (stage.started_at, f"{stage.name} started", stage.name)
+    passed = (stage.passed_at, f"{stage.name} passed", "")
+    return _marks(stage.rollout, since, started, passed)
 
 
-def _marks(rollout: Rollout, since: datetime, *told: tuple[datetime | None, str]) -> list[Mark]:
-    url = reverse("rollout", args=[rollout.pk])
+def _marks(
+    rollout: Rollout, since: datetime, *told: tuple[datetime | None, str, str]
+) -> list[Mark]:
     number = rollout.revision.number
-    return [Mark(at, f"r{number} {text}", url) for at, text in told if at and at >= since]
+    return [
+        Mark(at, f"r{number} {text}", f"r{number} {short}" if short else "")
+        for at, text, short in told
+        if at and at >= since
+    ]

@@ -49,12 +49,17 @@ class Line:
 
 
 def lines(
-    curves: Sequence[Curve], *, unit: str, bands: Sequence[Band] = (), marks: Sequence[Line] = ()
+    curves: Sequence[Curve],
+    *,
+    unit: str,
+    bands: Sequence[Band] = (),
+    marks: Sequence[Line] = (),
+    days: bool = False,
 ) -> dict[str, Any]:
-    """Curves over time from 0 up, gaps left open. `unit` stands behind every value on hover."""
+    """Curves over time from 0 up, gaps left open. `days`: the axis names days, not hours."""
     return {
         "data": [*map(_band, bands), *map(_curve, curves)],
-        "layout": _layout(unit, marks, legend=len(curves) > 1),
+        "layout": _layout(unit, marks, legend=len(curves) > 1, days=days),
     }
 
 
@@ -104,7 +109,7 @@ def _stretches(band: Band) -> list[list[int]]:
     return [stretch for stretch in found if stretch]
 
 
-def _layout(unit: str, marks: Sequence[Line], *, legend: bool) -> dict[str, Any]:
+def _layout(unit: str, marks: Sequence[Line], *, legend: bool, days: bool) -> dict[str, Any]:
     axis = {
         "gridcolor": "@line",
         "linecolor": "@line-strong",
@@ -129,7 +134,14 @@ def _layout(unit: str, marks: Sequence[Line], *, legend: bool) -> dict[str, Any]
             "yanchor": "bottom",
             "font": {"size": 11},
         },
-        "xaxis": axis | {"type": "date", "showgrid": False, "nticks": 5},
+        "xaxis": axis
+        | {
+            "type": "date",
+            "showgrid": False,
+            "nticks": 5,
+            "tickformat": "%-d %b" if days else "%H:%M",
+            "hoverformat": "%-d %b %H:%M UTC",
+        },
         "yaxis": axis | {"rangemode": "tozero", "nticks": 4, "title": {"text": ""}},
         "shapes": [_mark(mark) for mark in marks],
         "meta": {"unit": unit},

@@ -112,7 +112,7 @@
       for (const trace of shown.data) trace.x = trace.meta?.at ? trace.meta.at.map((place) => (place === null ? null : data.x[place])) : data.x;
       const [first, last] = [data.x[0], data.x.at(-1)];
       shown.layout.xaxis.range = [first, last];
-      shown.layout.shapes = shown.layout.shapes.filter((shape) => shape.x0 >= first && shape.x0 <= last);
+      shown.layout.shapes = apart(shown.layout.shapes.filter((shape) => shape.x0 >= first && shape.x0 <= last), (last - first) / plot.clientWidth);
       Plotly.react(plot, shown.data, shown.layout, CONFIG);
     }
     /* "@token" -> its colour now; "@font" -> the page's font */
@@ -134,13 +134,22 @@
       const known = ages.filter((age) => age !== null);
       const oldest = known.length ? Math.max(...known) : null;
       const count = this.part("age");
-      count.textContent = oldest === null ? "" : `measured ${words(oldest)} ago`;
+      count.textContent = oldest === null ? "" : `measured ${words(oldest)} ago, times in UTC`;
       count.classList.toggle("late", oldest !== null && oldest > STALE);
       this.root.classList.toggle("charts-stale", oldest !== null && oldest > OLD);
       const told = this.data.sources.map(({ cluster, problem }, place) => told_of(cluster, problem, ages[place]));
       const parts = told.filter(Boolean).map((text) => Object.assign(document.createElement("span"), { textContent: text }));
       this.part("sources").replaceChildren(...parts);
     }
+  }
+  /* words of marks that would lie on the words of the one before are left out */
+  function apart(shapes, perPixel) {
+    let free = -Infinity;
+    for (const shape of shapes) {
+      if (shape.label.text && shape.x0 >= free) free = shape.x0 + 16 * perPixel;
+      else delete shape.label;
+    }
+    return shapes;
   }
   const words = (seconds) => (seconds < 120 ? `${Math.floor(seconds)} s` : seconds < 7200 ? `${Math.floor(seconds / 60)} min` : `${Math.floor(seconds / 3600)} h`);
   function told_of(cluster, problem, age) {

@@ -87,7 +87,6 @@ class SourceAnswer(serializers.Serializer[Any]):
 class MarkAnswer(serializers.Serializer[Any]):
     at = serializers.DateTimeField()
     text = serializers.CharField()
-    url = serializers.CharField()
 
 
 class MetricsAnswer(serializers.Serializer[Any]):

@@ -30,8 +30,8 @@ class Range(NamedTuple):
 
 
 RANGES = (
-    Range("15m", "15 minutes", 15 * MINUTE, 15, 15),
-    Range("1h", "1 hour", HOUR, 15, 15),
+    Range("15m", "15 minutes", 15 * MINUTE, 30, 15),  # scrapes drift: in 30 s there is always one
+    Range("1h", "1 hour", HOUR, 30, 15),
     Range("6h", "6 hours", 6 * HOUR, MINUTE, MINUTE),
     Range("24h", "24 hours", DAY, 5 * MINUTE, MINUTE),
     Range("7d", "7 days", 7 * DAY, HOUR, HOUR),
@@ -41,6 +41,7 @@ RANGES = (
 )
 BY_KEY: Mapping[str, Range] = {one.key: one for one in RANGES}
 DEFAULT = BY_KEY["1h"]
+EARLIER = 3  # points that tell how many workspaces are read
 FINER = {HOUR: MINUTE, MINUTE: 15}  # what the end of a range is read from
 
 
@@ -88,17 +89,29 @@ def pieces(asked: Range, now: float) -> list[tuple[int, float, float]]:
 def lines(stored: Iterable[Stored], asked: Range, now: float) -> list[Line]:
     """One line for each revision, the newest first. Workspaces of one revision add up."""
     starts = times(asked, now)
-    bins: dict[int, dict[int, dict[str, list[Tick]]]] = defaultdict(
-        lambda: defaultdict(lambda: defaultdict(list))
-    )
+    bins: Bins = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
     for one in stored:
         place = int((one.at - starts[0]) // asked.step)
         if 0 <= place < len(starts):
             bins[one.revision][place][one.subject].append(one.tick)
     return [
         Line(revision, tuple(_joined(held.get(place)) for place in range(len(starts))))
-        for revision, held in sorted(bins.items(), reverse=True)
+        for revision, held in sorted(_arrived(bins, len(starts)).items(), reverse=True)
     ]
+
+
+Bins = dict[int, dict[int, dict[str, list[Tick]]]]  # revision -> place -> subject -> ticks
+
+
+def _arrived(bins: Bins, count: int) -> Bins:
+    """Without the newest points for which not all workspaces have been read: they would dip."""
+    for held in bins.values():
+        before = range(count - 2 - EARLIER, count - 2)
+        most = max((len(held.get(place, ())) for place in before), default=0)
+        for place in (count - 1, count - 2):
+            if place in held and len(held[place]) < most:
+                del held[place]
+    return bins
 
 
 def _joined(subjects: Mapping[str, Sequence[Tick]] | None) -> Tick | None:

@@ -15,7 +15,7 @@ from uuid import UUID
 class Mark:
     at: datetime
     text: str  # "r3 staging started"
-    url: str
+    short: str  # "r3 staging": what a chart has room for; "" draws a line alone
 
 
 Reader = Callable[[UUID, datetime], Sequence[Mark]]

@@ -7,7 +7,7 @@ from typing import Any
 
 from fleetportal.kit import charts
 from fleetportal.kit.format import exact, num
-from workspaces.engine.serving import Line, rounded
+from workspaces.engine.serving import DAY, Line, rounded
 from workspaces.engine.serving_charts import CHARTS, Chart, Curve, curves_of, silence, values
 from workspaces.selectors.serving import Serving
 
@@ -16,7 +16,7 @@ BANDED = "p95"  # the quantile whose bucket is drawn
 
 def figures(serving: Serving) -> dict[str, Any]:
     """All charts with one x (milliseconds): each a figure, or the reason why there is none."""
-    marks = [charts.Line(mark.at.timestamp() * 1000, mark.text) for mark in serving.marks]
+    marks = [charts.Line(mark.at.timestamp() * 1000, mark.short) for mark in serving.marks]
     return {
         "x": [round(at.timestamp() * 1000) for at in serving.times],
         "empty": serving.empty,
@@ -58,9 +58,10 @@ def _chart(chart: Chart, serving: Serving, marks: Sequence[charts.Line]) -> dict
         for (line, found), dash in zip(drawn, charts.DASHES, strict=False)
         for curve, held in found
     ]
+    days = serving.asked.seconds > DAY
     newest, found = next((line, curves) for line, curves in drawn if curves)
     bands = [_band(newest, curve) for curve, _ in found if curve.key == BANDED]
-    figure = charts.lines(curves, unit=chart.unit, bands=bands, marks=marks)
+    figure = charts.lines(curves, unit=chart.unit, bands=bands, marks=marks, days=days)
     return {"figure": figure, "words": _now(chart, found)}
 
 
@@ -96,7 +97,7 @@ def words(value: float | None, unit: str) -> str:
     if value is None:
         return "no data"
     sign = {"% of requests": "%"}.get(unit, unit)
-    return f"{num(value, 0) if value >= 1000 else f'{value:g}'} {sign}"
+    return f"{num(value, 0) if value >= 1000 else f'{value:.3g}'} {sign}"
 
 
 def _now(chart: Chart, found: Sequence[tuple[Curve, list[float | None]]]) -> str:
