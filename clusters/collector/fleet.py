@@ -10,9 +10,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-import os
-import socket
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -25,6 +22,7 @@ from django.db import Error, InterfaceError, OperationalError, close_old_connect
 
 from clusters.collector import stores
 from clusters.collector.cache import Cache
+from clusters.collector.identity import holder_name
 from clusters.collector.limits import files_check
 from clusters.collector.member import Companion, Member
 from clusters.collector.stores import Row, Seen
@@ -68,8 +66,7 @@ class Fleet:
     """One collector. `holder` is its name in this run alone, so that no two share leases."""
 
     def __init__(self, name: str = "") -> None:
-        name = name or f"{socket.gethostname()}:{os.getpid()}"
-        self.holder = f"{name[:80]}/{uuid.uuid4().hex[:12]}"
+        self.holder = holder_name(name)
         self._watched: dict[str, Watched] = {}
         self._owning = ThreadPoolExecutor(1, "collector-leases")
         self._storing = ThreadPoolExecutor(1, "collector-stores")

@@ -13,6 +13,7 @@ from django.db.models.functions import Cast
 from django.utils import timezone
 
 from clusters.collector.cache import INVENTORY, STORED, Cache
+from clusters.collector.identity import is_gone
 from clusters.engine.health import Contact
 from clusters.engine.shapes import Node, Pod, ResourceClaim, ResourceSlice
 from clusters.gateway import Connection
@@ -32,6 +33,7 @@ from clusters.services.watches import (
     KIND,
     Fence,
     watches_claim,
+    watches_holders,
     watches_owned,
     watches_release,
     watches_renew,
@@ -79,10 +81,19 @@ def rows_of(clusters: Collection[str]) -> dict[str, Row]:
 
 def keep(holder: str, renew: bool) -> dict[str, int]:
     """Renew if asked to, take what is free up to our share; cluster -> token of what is ours."""
+    if renew:
+        _bury(holder)
     owned = watches_renew(holder=holder) if renew else watches_owned(holder=holder)
     if watches_claim(holder=holder, most=watches_share() - len(owned)):
         return watches_owned(holder=holder)
     return owned
+
+
+def _bury(holder: str) -> None:
+    """Free the clusters of collectors that were killed on this machine."""
+    for other in {*heartbeats.names(KIND), *watches_holders()} - {holder}:
+        if is_gone(other):
+            farewell(other)
 
 
 def surplus(tokens: Mapping[str, int], rows: Mapping[str, Row]) -> list[str]:

@@ -66,6 +66,12 @@ def watches_owned(*, holder: str) -> dict[str, int]:
     return {str(pk): token for pk, token in rows}
 
 
+def watches_holders() -> set[str]:
+    """Who holds any lease, in force or run out."""
+    held = Watch.objects.exclude(lease_holder="")
+    return set(held.values_list("lease_holder", flat=True).distinct())
+
+
 def watches_share() -> int:
     """How many clusters each live collector should watch, rounded up."""
     live = heartbeats.count(KIND, LEASE)

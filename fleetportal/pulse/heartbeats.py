@@ -29,6 +29,11 @@ def count(kind: str, within: timedelta = ALIVE_FOR) -> int:
     return Heartbeat.objects.filter(kind=kind, at__gt=timezone.now() - within).count()
 
 
+def names(kind: str) -> list[str]:
+    """Every process of this kind that ever gave a sign and is not forgotten."""
+    return list(Heartbeat.objects.filter(kind=kind).values_list("name", flat=True))
+
+
 def forget(kind: str, name: str = "") -> None:
     """Of a process that ends: no more signs are expected. Without a name: those long gone."""
     rows = Heartbeat.objects.filter(kind=kind)
