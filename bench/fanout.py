@@ -15,7 +15,8 @@ async def main(port: int, url: str, channel: str) -> None:
     open_pages: set[asyncio.StreamWriter] = set()
 
     async def page(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
+        if not await reader.readline():  # only looked whether somebody listens
+            return
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
         open_pages.add(writer)
 

@@ -1,6 +1,6 @@
 """Five hundred open pages in one process, as `bench.live` starts it: `bench.viewers PORT`.
 
-Reads one JSON line {"path", "viewers": [{"query", "cookie"}]}; for every nudge it prints one line
+Reads one JSON line {"paths", "viewers": [{"query", "cookie"}]}; for every nudge it prints one line
 {"nudged": [...], "content": [...]} of monotonic seconds once all have it. `fetch N` on standard
 input sets how many of them then ask for the part, within 150 ms as live.js does.
 """
@@ -16,7 +16,7 @@ from typing import Any
 
 HOST = "127.0.0.1"
 SPREAD = 0.15
-LIMIT = 30.0
+Connection = list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]  # one, once it is open
 
 
 class Viewers:
@@ -43,7 +43,13 @@ class Viewers:
     def _go(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        """What went wrong is said at once: the round would never end."""
+        self.tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            sys.stderr.write(f"a viewer: {error!r}\n")
 
     async def _stream(self, viewer: dict[str, str]) -> asyncio.StreamReader:
         reader, writer = await asyncio.open_connection(HOST, self.port)
@@ -54,7 +60,7 @@ class Viewers:
         return reader
 
     async def _listen(self, number: int, reader: asyncio.StreamReader, cookie: str) -> None:
-        page = await asyncio.open_connection(HOST, self.port)
+        page: Connection = []
         async for line in reader:
             if line.startswith(b"event: changed"):
                 self.nudged[number] = time.monotonic()
@@ -62,16 +68,27 @@ class Viewers:
                     self._go(self._fetch(number, page, cookie))
                 self._round()
 
-    async def _fetch(self, number: int, page: Any, cookie: str) -> None:
+    async def _fetch(self, number: int, page: Connection, cookie: str) -> None:
         await asyncio.sleep(random.uniform(0, SPREAD))
-        reader, writer = page
-        writer.write(request(self.plan["path"], cookie, "HX-Request: true\r\n"))
-        head = await reader.readuntil(b"\r\n\r\n")
-        assert b" 200 " in head.split(b"\r\n")[0], head
-        length = next(h for h in head.lower().split(b"\r\n") if h.startswith(b"content-length"))
-        await reader.readexactly(int(length.split(b":")[1]))
+        try:
+            await self._get(page, cookie)
+        except (OSError, asyncio.IncompleteReadError):  # an idle one that was closed meanwhile
+            page.clear()
+            await self._get(page, cookie)
         self.content[number] = time.monotonic()
         self._round()
+
+    async def _get(self, page: Connection, cookie: str) -> None:
+        if not page:
+            page.append(await asyncio.open_connection(HOST, self.port))
+        reader, writer = page[0]
+        for path in self.plan["paths"]:
+            writer.write(request(path, cookie, "HX-Request: true\r\n"))
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert b" 200 " in head.split(b"\r\n")[0], head
+            fields = head.lower().split(b"\r\n")
+            length = next(one for one in fields if one.startswith(b"content-length"))
+            await reader.readexactly(int(length.split(b":")[1]))
 
     def _round(self) -> None:
         if len(self.nudged) < len(self.plan["viewers"]) or len(self.content) < self.fetchers:

@@ -48,11 +48,25 @@ class Kept:
         return response
 
 
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What a URL shows to htmx: enough to find it without asking its view."""
+
+    key: str
+    topics: tuple[str, ...]
+    personal: bool
+
+    def full(self, url: str, access: str, user: int, version: str) -> Hashable:
+        """`access`: Principal.permission_class."""
+        return (self.key, url, access, user if self.personal else None, version)
+
+
 @dataclass
 class Shelf:
     """What is kept in this process, the longest unused first out; one render at a time of a key."""
 
     kept: OrderedDict[Hashable, Kept] = field(default_factory=OrderedDict)
+    routes: OrderedDict[str, Route] = field(default_factory=OrderedDict)  # URL -> its part
     under_way: dict[Hashable, Future[Kept | None]] = field(default_factory=dict)
     size: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -70,6 +84,19 @@ class Shelf:
             self.under_way[key] = Future()
             return None, None, True
 
+    def peek(self, key: Hashable) -> Kept | None:
+        """What is kept, without a promise to render it where it is not."""
+        with self.lock:
+            found = self.kept.get(key)
+            return found if found is not None and found.until > time.monotonic() else None
+
+    def remember(self, url: str, route: Route) -> None:
+        with self.lock:
+            self.routes[url] = route
+            self.routes.move_to_end(url)
+            while len(self.routes) > MOST:
+                self.routes.popitem(last=False)
+
     def put(self, key: Hashable, made: Kept | None) -> None:
         """The end of a render; None where it may not be kept or failed."""
         with self.lock:
@@ -85,6 +112,7 @@ class Shelf:
     def clear(self) -> None:
         with self.lock:
             self.kept.clear()
+            self.routes.clear()
             self.size = 0
 
     def _drop(self, key: Hashable) -> None:
@@ -114,8 +142,9 @@ def fragment(
     version = news.versions(topics)
     if version is None:
         return _rendered(key, render)
-    reader = (principal.permission_class, principal.user.pk if personal else None)
-    full = (key, request.get_full_path(), reader, version)
+    url, route = request.get_full_path(), Route(key, tuple(topics), personal)
+    shelf.remember(url, route)
+    full = route.full(url, principal.permission_class, principal.user.pk, version)
     kept, other, mine = shelf.take(full)
     if other is not None:
         kept = _wait(other)

@@ -13,7 +13,7 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -55,8 +55,8 @@ def tell(topics: Iterable[str]) -> bool:
     word = uuid.uuid4().hex[:16]
     try:
         with connection(settings.CELERY_BROKER_URL).pipeline(transaction=False) as line:
-            for name in names:
-                line.set(_key(name), word, ex=KEEP)
+            for place in keys(names):
+                line.set(place, word, ex=KEEP)
             line.publish(channel(), json.dumps(names))
             line.execute()
     except (redis.RedisError, OSError) as error:
@@ -74,24 +74,33 @@ def versions(topics: Iterable[str]) -> str | None:
     if not names or not _may_try():
         return None
     try:
-        return _read(connection(settings.CELERY_BROKER_URL), [_key(name) for name in names])
+        return _read(connection(settings.CELERY_BROKER_URL), keys(names))
     except (redis.RedisError, OSError) as error:
         _be_quiet(error)
         return None
 
 
-def _read(client: redis.Redis, keys: list[str]) -> str | None:
-    found: Any = client.mget(keys)
-    missing = [key for key, value in zip(keys, found, strict=True) if value is None]
+def _read(client: redis.Redis, places: list[str]) -> str | None:
+    found: Any = client.mget(places)
+    missing = [key for key, value in zip(places, found, strict=True) if value is None]
     if missing:
         with client.pipeline(transaction=False) as line:
             for key in missing:
                 line.set(key, uuid.uuid4().hex[:16], ex=KEEP, nx=True)
             line.execute()
-        found = client.mget(keys)
-    if any(value is None for value in found):
-        return None
-    return ".".join(value.decode() for value in found)
+        found = client.mget(places)
+    return joined(found)
+
+
+def joined(found: Sequence[bytes | None]) -> str | None:
+    """The versions of several topics as one word; None where one is missing."""
+    words = [value.decode() for value in found if value is not None]
+    return ".".join(words) if len(words) == len(found) else None
+
+
+def keys(topics: Iterable[str]) -> list[str]:
+    """Where the versions of the topics are, in the order in which `joined` wants them."""
+    return [f"{channel()}:{topic}" for topic in sorted(set(topics))]
 
 
 def topics_of(obj: Any) -> tuple[str, ...]:
@@ -116,10 +125,6 @@ def channel() -> str:
 def connection(url: str) -> redis.Redis:
     """One pool for each process; it notices a fork by itself."""
     return redis.Redis.from_url(url, socket_timeout=TIMEOUT, socket_connect_timeout=0.5)
-
-
-def _key(topic: str) -> str:
-    return f"{channel()}:{topic}"
 
 
 def _may_try() -> bool:

@@ -18,7 +18,7 @@ from django.utils import timezone
 from fleetportal.accounts.models import User
 from fleetportal.accounts.principal import Principal
 from fleetportal.live.audience import audible
-from fleetportal.live.tickets import Ticket, fingerprint
+from fleetportal.live.tickets import Ticket
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)  # whatever names a listener
@@ -43,7 +43,7 @@ def _revoked(tickets: Mapping[K, Ticket]) -> set[K]:
         if (
             principal is None
             or owners.get(ticket.session) != ticket.user
-            or fingerprint(principal) != ticket.access
+            or principal.permission_class != ticket.access
         ):
             lost.add(key)
         else:

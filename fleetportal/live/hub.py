@@ -44,6 +44,7 @@ class Client:
         self.said: list[str] = []
         self.over = ""  # why it was ended, for the page
         self.woken = asyncio.Event()
+        self.proven = False  # its access was asked since it came
 
     def hear(self, names: set[str]) -> None:
         self.pending |= names
@@ -88,11 +89,15 @@ class Hub:
         self._check, self._look_again = check, look_again
         self.clients: set[Client] = set()
         self.by_topic: dict[str, set[Client]] = defaultdict(set)
+        self.by_session: dict[str, set[Client]] = defaultdict(set)
         self.people: Counter[int] = Counter()
         self.hearing = False  # Redis is subscribed
         self.closing = False
         self.told: dict[str, float] = {}  # name -> when it was told last (loop time)
         self.later: set[str] = set()
+        self._redis: Any = None
+        self._versions: dict[tuple[str, ...], str] = {}
+        self._heard_times = 0  # what was read before the latest news is not remembered
         self._tasks: list[asyncio.Task[None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: ThreadPoolExecutor | None = None
@@ -106,6 +111,7 @@ class Hub:
             return None
         client = Client(ticket)
         self.clients.add(client)
+        self.by_session[ticket.session].add(client)
         self.people[ticket.user] += 1
         for topic in ticket.topics:
             self.by_topic[topic].add(client)
@@ -117,12 +123,20 @@ class Hub:
             return
         self.clients.discard(client)
         self.people -= Counter([client.ticket.user])  # a Counter's minus drops zeros
+        self.by_session[client.ticket.session].discard(client)
+        if not self.by_session[client.ticket.session]:
+            del self.by_session[client.ticket.session]
         for topic in client.ticket.topics:
             listeners = self.by_topic[topic]
             listeners.discard(client)
             if not listeners:
                 del self.by_topic[topic]
                 self.told.pop(topic, None)
+
+    def proven(self, session: str) -> Ticket | None:
+        """A listener of this session whose access was asked within the last seconds."""
+        found = self.by_session.get(session, ())
+        return next((one.ticket for one in found if one.proven and not one.over), None)
 
     def close(self) -> None:
         """The process is about to end: pages come back to another, or to this one's successor."""
@@ -183,6 +197,8 @@ class Hub:
                 log.warning("live.cut", extra={"error": str(error)})
             except Exception:  # whatever it was, the pages' news must come back
                 log.exception("live.cut")
+            self._redis = None
+            self._forget_versions()
             if self.hearing:
                 self.hearing = False
                 self._say("cut")
@@ -196,6 +212,7 @@ class Hub:
             health_check_interval=5,
         )
         async with client, client.pubsub() as line:
+            self._redis = client
             await line.subscribe(news.channel())
             while not self.closing:
                 message = await line.get_message(timeout=5.0)
@@ -214,8 +231,28 @@ class Hub:
 
     def _heard(self, data: bytes) -> None:
         with suppress(ValueError):
-            names = json.loads(data)
-            self.tell([str(name) for name in names])
+            names = [str(name) for name in json.loads(data)]
+            self._forget_versions()
+            self.tell(names)
+
+    async def version(self, topics: tuple[str, ...]) -> str | None:
+        """As kit.news.versions, remembered until the next news; None: ask there."""
+        if not self.hearing or self._redis is None:
+            return None
+        known = self._versions.get(topics)
+        if known is None:
+            heard = self._heard_times
+            try:
+                known = news.joined(await self._redis.mget(news.keys(topics)))
+            except (RedisError, OSError):
+                return None
+            if known is not None and heard == self._heard_times:
+                self._versions[topics] = known
+        return known
+
+    def _forget_versions(self) -> None:
+        self._heard_times += 1
+        self._versions.clear()
 
     async def _look(self) -> None:
         """Send away who may listen no longer, and everybody when nobody can tell."""
@@ -230,6 +267,8 @@ class Hub:
             except Exception:  # without an answer nobody is known to be let in
                 log.exception("live.access")
                 lost = set(asked)
+            for client in asked:
+                client.proven = client not in lost
             for client in lost:
                 client.end("access")
 

@@ -25,7 +25,7 @@ App = Callable[[Any, Any, Any], Awaitable[None]]  # Django and servers type thes
 PATH = "/live/stream"
 PING = 15.0  # seconds between two signs of life
 SEND_WITHIN = 20.0  # seconds; a page that takes nothing for so long is gone
-LASTS = 15 * 60.0  # seconds; then the page asks for another ticket, and so proves its session
+LASTS = 5 * 60.0  # seconds; then the page asks for another ticket, and so proves its session
 RETRY = b"retry: 3000\n\n"
 HEADERS = [
     (b"content-type", b"text/event-stream"),
@@ -54,7 +54,7 @@ async def _answer(scope: Scope, receive: Receive, send: Send, to: Hub) -> None:
     if to.closing:
         return await _refuse(send, 503)
     try:
-        ticket = read(_query(scope), _session(scope))
+        ticket = read(_query(scope), session_of(scope))
     except BadTicket:
         return await _refuse(send, 403)
     client = to.join(ticket)
@@ -121,7 +121,7 @@ def _query(scope: Scope) -> str:
     return str(found.get("ticket", [""])[0])
 
 
-def _session(scope: Scope) -> str:
+def session_of(scope: Scope) -> str:
     """The session's key out of the cookies, or ""."""
     jar = SimpleCookie()
     for name, value in scope["headers"]:

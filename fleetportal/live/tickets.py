@@ -30,7 +30,7 @@ class Ticket:
 
     user: int
     session: str
-    access: str  # fingerprint of the permission class when it was issued
+    access: str  # the permission class when it was issued
     topics: frozenset[str]
 
 
@@ -39,7 +39,7 @@ def issue(principal: Principal, session: str, topics: Iterable[str]) -> str:
     body = {
         "u": principal.user.pk,
         "s": _digest(session),
-        "a": fingerprint(principal),
+        "a": principal.permission_class,
         "t": sorted(topics),
     }
     return signing.dumps(body, salt=SALT, compress=True)
@@ -54,14 +54,6 @@ def read(text: str, session: str) -> Ticket:
     if not session or not hmac.compare_digest(body["s"], _digest(session)):
         raise BadTicket
     return Ticket(body["u"], session, body["a"], frozenset(body["t"][:MOST]))
-
-
-def fingerprint(principal: Principal) -> str:
-    """Another word as soon as what the principal may see or do is another."""
-    active, fleet, teams, scopes = principal.permission_class
-    assert isinstance(teams, frozenset)  # noqa: S101 - as permission_class says
-    roles = sorted((team, sorted(roles)) for team, roles in teams)
-    return hashlib.sha256(repr((active, str(fleet), roles, scopes)).encode()).hexdigest()[:16]
 
 
 def _digest(session: str) -> str:
