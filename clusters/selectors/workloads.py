@@ -35,6 +35,7 @@ class Workload:
     replicas: int = 0
     ready: int | None = None
     model: str = ""  # of the catalog
+    state: str = ""
 
 
 @dataclass(frozen=True, slots=True)

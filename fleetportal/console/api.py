@@ -1,4 +1,4 @@
-"""`fleet/overview/`: the figures of the fleet page, from the same selector."""
+"""`fleet/overview/` and `fleet/at/`: what the fleet pages show, from the same selectors."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Any
 
 from django.urls import path
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -14,7 +15,7 @@ from rest_framework.response import Response
 from clusters.api import TALLY, tally_row
 from fleetportal.accounts.principal import declares
 from fleetportal.console.heat_api import HeatmapView
-from fleetportal.console.selectors import fleet
+from fleetportal.console.selectors import fleet, moment
 from fleetportal.rest.endpoints import Part, Router
 from fleetportal.rest.filters import refuse_unknown
 
@@ -66,7 +67,82 @@ class Overview(Part):
         )
 
 
+class WorkloadThen(serializers.Serializer[Any]):
+    deployment = serializers.CharField()
+    team = serializers.CharField()
+    model = serializers.CharField()
+    state = serializers.CharField()
+    replicas = serializers.IntegerField()
+
+
+class ClusterThen(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    state = serializers.CharField()
+    cordoned = serializers.BooleanField()
+    gpus = TALLY()
+    busy = serializers.FloatField(
+        allow_null=True, help_text="Mean utilisation of its measured GPUs, 0 to 1."
+    )
+    workloads = WorkloadThen(many=True)
+    other_teams = serializers.IntegerField(help_text="Workloads of other teams.")
+
+
+class FleetThen(serializers.Serializer[Any]):
+    at = serializers.DateTimeField()
+    gpus = TALLY(help_text="Over all clusters that you may see and that were managed then.")
+    busy = serializers.FloatField(allow_null=True)
+    clusters = ClusterThen(many=True)
+    unknown = serializers.ListField(
+        child=serializers.CharField(), help_text="Clusters of which nothing is recorded up to then."
+    )
+
+
+@declares("view")
+class At(Part):
+    """The fleet as it was at a moment of the last 90 days, to the minute."""
+
+    @extend_schema(
+        responses=FleetThen,
+        parameters=[OpenApiParameter("at", OpenApiTypes.DATETIME, required=True)],
+    )
+    def get(self, request: Request) -> Response:
+        refuse_unknown(request, ["at"])
+        at = moment.parse_at(request.query_params.get("at", ""), timezone.now())
+        then = moment.fleet_then(self.principal, at)
+        return Response(
+            {
+                "at": then.at,
+                "gpus": tally_row(then.overview.total),
+                "busy": then.use,
+                "clusters": [_cluster_then(line) for line in then.lines],
+                "unknown": [cluster.name for cluster in then.unknown],
+            }
+        )
+
+
+def _cluster_then(line: moment.Line) -> dict[str, Any]:
+    return {
+        "name": line.cluster.name,
+        "state": line.cluster.state,
+        "cordoned": line.cluster.cordoned,
+        "gpus": tally_row(line.tally),
+        "busy": None if line.use is None else line.use.share,
+        "workloads": [
+            {
+                "deployment": one.name,
+                "team": one.team,
+                "model": one.model,
+                "state": one.state,
+                "replicas": one.replicas,
+            }
+            for one in line.workloads
+        ],
+        "other_teams": line.others,
+    }
+
+
 def register(router: Router) -> None:
     """Add this app's endpoints."""
+    router.add(path("fleet/at/", At.as_view(), name="api-fleet-at"))
     router.add(path("fleet/overview/", Overview.as_view(), name="api-fleet-overview"))
     router.add(path("fleet/heatmap/", HeatmapView.as_view(), name="api-fleet-heatmap"))

@@ -45,4 +45,5 @@ def _workload(principal: Principal, row: Workspace) -> Workload:
         replicas=row.replicas,
         ready=row.ready_replicas,
         model=row.revision.model.name,
+        state=row.state,
     )
