@@ -20,7 +20,7 @@ from fleetsim.load.noise import Floats, Ints
 from fleetsim.promql.evaluate import Series, Vector
 from fleetsim.promql.parse import Matcher
 from fleetsim.runtimes import catalog, dcgm
-from fleetsim.runtimes.family import Labels
+from fleetsim.runtimes.family import Labels, summed
 
 FAR = 2**62
 Truths = NDArray[np.bool_]
@@ -62,14 +62,14 @@ class History:
         chosen = [f for f in families if any(wanted.named(name) for name in f.names)]
         if not wanted.may(target) or not (chosen or wanted.named("up")):
             return
-        sheet = served.sheet(moments, whole=bool(whole))
-        there = _there(served, moments, sheet.work.alive, whole)
+        sheets = served.sheets(moments) if whole else [served.sheet(moments)]
+        there = _lasting(served, moments, whole) if whole else sheets[0].work.alive
         if not there.any():
             return
         if wanted.named("up") and wanted.fits("up", target):
             yield {"__name__": "up", **target}, np.where(there, 1.0, np.nan)
         for family in chosen:
-            for name, own, values in family.rows(sheet):
+            for name, own, values in summed(family, sheets):
                 labels = _merged(target, own, honour=False)
                 if wanted.named(name) and wanted.fits(name, labels):
                     yield {"__name__": name, **labels}, np.where(there, values, np.nan)
@@ -172,10 +172,11 @@ def _target_of(served: Served) -> dict[str, str]:
     return found
 
 
-def _there(served: Served, moments: Ints, alive: Truths, whole: int) -> Truths:
+def _lasting(served: Served, moments: Ints, whole: int) -> Truths:
+    """From the first life's beginning until so long after the last one's end."""
     lives = served.meter.lives
-    if not whole or not lives:
-        return alive
+    if not lives:
+        return np.zeros(len(moments), dtype=np.bool_)
     end = lives[-1].end
     last = FAR if end is None else end + whole
     return (moments >= lives[0].start) & (moments < last)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from fleetsim.actors import naming
 from fleetsim.actors.objects import Obj, labels, meta, notes_of
 from fleetsim.load.demand import Knob, Profile
-from fleetsim.load.meter import Meter
+from fleetsim.load.meter import Meter, Work
 from fleetsim.load.noise import Ints, key
 from fleetsim.runtimes.sheet import Sheet
 
@@ -50,9 +50,15 @@ class Served:
     def workspace(self) -> str:
         return self.labels.get(naming.WORKSPACE, "")
 
-    def sheet(self, moments: Ints, whole: bool = False) -> Sheet:
-        """Its numbers at these moments (ms since 1970); `whole` as in Meter.work."""
-        work = self.meter.work(moments, whole)
+    def sheet(self, moments: Ints) -> Sheet:
+        """Its numbers at these moments (ms since 1970)."""
+        return self._sheet(self.meter.work(moments))
+
+    def sheets(self, moments: Ints) -> list[Sheet]:
+        """The same for each life by itself: their sums go on over restarts."""
+        return [self._sheet(self.meter.work(moments, life)) for life in self.meter.lives]
+
+    def _sheet(self, work: Work) -> Sheet:
         return Sheet(self.model, self.version, self.meter.profile, work)
 
 

@@ -110,18 +110,18 @@ class Meter:
         """When counters began again, oldest first."""
         return [life.start for life in self.lives[1:]]
 
-    def work(self, moments: Ints, whole: bool = False) -> Work:
+    def work(self, moments: Ints, only: Life | None = None) -> Work:
         """The state at these moments (ms since 1970); outside of every life not alive.
 
-        With `whole` counters go on from life to life: what differences over restarts are made of.
+        Of `only` one life: nothing before it, and its last values after it.
         """
         found = _nothing(moments)
-        for life in self.lives:
+        for life in self.lives if only is None else [only]:
             rows = moments >= life.start
             inside = rows if life.end is None else rows & (moments < life.end)
             found.alive |= inside
-            if inside.any() or (whole and rows.any()):
-                self._fill(found, life, rows if whole else inside)
+            if rows.any():
+                self._fill(found, life, inside if only is None else rows)
                 self._now(found, life, inside)
         return found
 

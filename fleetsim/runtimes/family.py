@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -28,6 +28,15 @@ class Family:
         if self.kind == "histogram":
             return tuple(self.name + end for end in ("_bucket", "_sum", "_count"))
         return (self.name,)
+
+
+def summed(family: Family, sheets: Sequence[Any]) -> Iterator[Sample]:
+    """The family's samples, added up over several sheets of one engine."""
+    for rows in zip(*(family.rows(sheet) for sheet in sheets), strict=True):
+        name, labels, values = rows[0]
+        for _, _, more in rows[1:]:
+            values = values + more
+        yield name, labels, values
 
 
 def shown(value: Any) -> str:

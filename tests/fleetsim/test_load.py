@@ -16,7 +16,7 @@ from fleetsim.load.demand import DAY_MS, LEVELS, Knob, Profile
 from fleetsim.load.meter import Meter
 from fleetsim.load.noise import key, keys, smooth, uniform
 from fleetsim.runtimes import catalog
-from fleetsim.runtimes.family import text
+from fleetsim.runtimes.family import summed, text
 from fleetsim.runtimes.sheet import Sheet
 
 NOW = 1_795_425_300_000  # ms since 1970, a Monday
@@ -43,9 +43,15 @@ def meter() -> Meter:
     return found
 
 
-def sheet(at: list[int], whole: bool = False, version: tuple[int, ...] = (0, 25)) -> Sheet:
+def sheet(at: list[int], version: tuple[int, ...] = (0, 25)) -> Sheet:
     found = meter()
-    return Sheet("m", version, found.profile, found.work(np.array(at), whole))
+    return Sheet("m", version, found.profile, found.work(np.array(at)))
+
+
+def lives(at: list[int]) -> list[Sheet]:
+    found = meter()
+    works = [found.work(np.array(at), life) for life in found.lives]
+    return [Sheet("m", (0, 25), found.profile, work) for work in works]
 
 
 def counters(runtime: str, at: list[int], whole: bool = False) -> dict[str, list[float]]:
@@ -53,7 +59,8 @@ def counters(runtime: str, at: list[int], whole: bool = False) -> dict[str, list
     found: dict[str, list[float]] = {}
     for family in catalog.families(runtime, (0, 25)):
         if family.kind != "gauge":
-            for name, labels, values in family.rows(sheet(at, whole)):
+            sheets = lives(at) if whole else [sheet(at)]
+            for name, labels, values in summed(family, sheets):
                 found[f"{name}{labels}"] = [float(value) for value in values]
     return found
 

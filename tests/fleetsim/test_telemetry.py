@@ -398,3 +398,14 @@ def test_times_may_be_written_as_rfc_3339() -> None:
     stamp = (world.bench.clock.time - timedelta(hours=1)).isoformat()
     (row,) = world.api("query", query="count(up)", time=stamp)[1]["data"]["result"]
     assert row["value"][0] == world.now - HOUR
+
+
+def test_an_increase_is_the_difference_of_what_scrapes_showed() -> None:
+    world = World()
+    world.serve(seconds=60)
+    text = "sum(vllm:request_success_total)"
+    before, start = world.value(text), world.now
+    world.bench.pass_time(900)
+    window = f"{round(world.now - start)}s"
+    increase = world.value(f"sum(increase(vllm:request_success_total[{window}]))")
+    assert increase == world.value(text) - before > 0
