@@ -7,6 +7,7 @@ by object, so that a broken one costs only itself. What is no list or no event a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -44,7 +45,7 @@ _NUL, _UNKNOWN = b"\\u0000", b"\\ufffd"  # in JSON; no database takes the first 
 SET_LABEL = "inferenceset.kaito.sh/created-by"
 WORKSPACE_LABEL = "kaito.sh/workspace"
 _CHANGES = frozenset({"ADDED", "MODIFIED", "DELETED", "BOOKMARK"})
-_UNREADABLE = (msgspec.DecodeError, RecursionError)
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,13 +203,17 @@ class ShapeReader(Generic[Shape]):
         found = {}
         for item, raw in zip(items, raws, strict=True):
             if self._whole(item):
-                found[_key(item)] = loads(bytes(raw).replace(_NUL, _UNKNOWN))
+                with suppress(Garbage):  # its shape could be read; the rest of it cannot
+                    found[_key(item)] = loads(bytes(raw).replace(_NUL, _UNKNOWN))
         return found
 
     def _body_of(self, item: Shape, line: bytes) -> Object | None:
         if self._whole is None or not self._whole(item):
             return None
-        return event_of(line.replace(_NUL, _UNKNOWN)).object
+        try:
+            return event_of(line.replace(_NUL, _UNKNOWN)).object
+        except Garbage:  # its shape could be read; the rest of it cannot
+            return None
 
 
 def of_kaito(pod: Pod) -> bool:

@@ -19,8 +19,8 @@ from tests.simfleet import SimCluster, SimFleet
 from tests.support import People
 
 GOOD, BAD = 70, 30
-SETTLE = 8.0  # seconds until the collector has met every fault
-WATCHED_FOR = 20.0  # seconds: four beats
+SETTLE = 6.0  # seconds until the collector has met every fault
+WATCHED_FOR = 15.0  # seconds: three beats
 MOST = 1.2  # requests a second to a failing cluster
 RETRY_AFTER = 6  # seconds
 FAULTS: tuple[dict[str, Any], ...] = (
