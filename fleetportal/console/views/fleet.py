@@ -22,7 +22,9 @@ from clusters.selectors.heat_page import heat_section
 from fleetportal.accounts.principal import Principal, declares
 from fleetportal.console.selectors import allocation, fleet, fragments, idle, trend
 from fleetportal.console.selectors.attention import attention
+from fleetportal.console.selectors.moment import slider
 from fleetportal.console.selectors.usage import usage
+from fleetportal.console.views.moment import moment_page
 from fleetportal.kit.errors import Missing
 from fleetportal.kit.fragments import fragment
 from fleetportal.kit.htmx import is_htmx
@@ -116,9 +118,13 @@ PARTS = {
 @require_GET
 @declares("view")
 def fleet_page(request: HttpRequest) -> HttpResponse:
-    """`?group=` groups the table of allocation, `?attention=all` lists everything; the map's own."""
+    """`?group=` groups the table of allocation, `?attention=all` lists everything; the map's own;
+    `?at=` shows a moment of the past instead."""
+    if "at" in request.GET:
+        return moment_page(request)
     asked = _asked(request)
     context: Context = {
+        "slider": slider(asked.now, asked.now),
         "clusters": len(asked.clusters),
         "heat": heat_section(asked.principal, request.GET),
         "may_register": asked.principal.may("cluster.register"),
