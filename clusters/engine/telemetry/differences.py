@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 from clusters.engine.telemetry.types import Histogram, PodCount, RuntimeReading, Tick
@@ -99,15 +100,20 @@ def base(before: RuntimeReading | None, now: RuntimeReading) -> RuntimeReading:
 
 
 def _fell(before: Histogram, now: Histogram) -> bool:
-    return before.bounds != now.bounds or any(
-        new < old for old, new in zip(before.counts, now.counts, strict=False)
-    )
+    """Each bucket counts what is at or below its bound: that is what may never fall."""
+    if before.bounds != now.bounds:
+        return True
+    pairs = zip(accumulate(before.counts), accumulate(now.counts), strict=True)
+    return any(new < old for old, new in pairs)
 
 
 def _since(before: Histogram | None, now: Histogram) -> Histogram:
+    """By cumulative counts, lifted where one bound grew less than the one below it."""
     if before is None:
         return now
-    counts = (new - old for old, new in zip(before.counts, now.counts, strict=True))
+    pairs = zip(accumulate(before.counts), accumulate(now.counts), strict=True)
+    grown = list(accumulate((new - old for old, new in pairs), max))
+    counts = (here - below for here, below in zip(grown, [0, *grown], strict=False))
     return Histogram(now.bounds, tuple(counts), _not_below_0(now.total - before.total))
 
 

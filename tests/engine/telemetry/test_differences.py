@@ -243,3 +243,15 @@ def test_merging_keeps_every_observation_in_any_order(histograms: list[Histogram
     for place, bound in enumerate(forward.bounds):
         below = sum(forward.counts[: place + 1])
         assert below == sum(sum(h.counts[: h.bounds.index(bound) + 1]) for h in histograms)
+
+
+def test_a_bucket_that_was_read_while_its_histogram_was_written_is_no_restart() -> None:
+    """The process had counted an observation of 50 ms in all, and not yet at 0.1 s and 1 s."""
+    torn = reading({"requests": 10}, (3, 3, 4))
+    whole = reading({"requests": 11}, (4, 3, 4))
+    found = difference(torn, whole, first_counts=False)
+    assert not found.reset and found.counters == {"requests": 1}
+    assert found.histograms["ttft"].counts == (1, 0, 0)
+    caught_up = reading({"requests": 10}, (4, 3, 3))
+    found = difference(torn, caught_up, first_counts=False)
+    assert not found.reset and min(found.histograms["ttft"].counts) >= 0
