@@ -151,10 +151,8 @@ def why_blocked(cluster: Cluster, node: NodeFacts) -> str:
         return "node cordoned"
     if not node.allocatable:
         return "no GPU offered yet"
-    if node.workspace:
-        return "kept for one KAITO workspace"
-    if node.blocked:
-        return node.blocked
+    if node.blocked:  # whose workspace it is kept for is not for every reader
+        return "kept for one KAITO workspace" if node.workspace else node.blocked
     return "cluster cordoned or draining" if closed(cluster) else ""
 
 

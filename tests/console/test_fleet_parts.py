@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import plotly.graph_objects as go
 import pytest
 from django.test import Client
 from django.utils import timezone
@@ -17,6 +18,7 @@ from tests.clusters.rows import make_cluster, node, pool
 from tests.conftest import CountQueries
 from tests.console.fleet_moments import gpu_hour, measure, tick
 from tests.factories import make_served, put
+from tests.kit.test_charts import coloured
 from tests.support import People
 from tests.workspaces.fleet_rows import make_fleet
 from workspaces.models import Workspace
@@ -59,7 +61,6 @@ def test_no_part_shows_zero_where_nothing_is_known(people: People, client_for: C
     usage = text(part(client, "usage"))
     assert "$0" not in usage and usage.count("unknown-text") == 6
     assert "Unknown: no cluster" in text(part(client, "idle"))
-    assert "Nothing is drawn yet" in text(part(client, "trend"))
 
 
 def test_use_is_the_mean_of_measured_allocated_cards(people: People, client_for: ClientFor) -> None:
@@ -98,11 +99,11 @@ def test_idle_cards_are_the_same_in_the_figure_the_list_and_the_sheet(
     client = client_for(people.operator)
     idle = part(client, "usage").context["usage"].idle
     shown = part(client, "idle").context["idle"]
-    sheet = client.get("/fleet/idle.csv").getvalue().decode()  # type: ignore[attr-defined]
+    sheet = client.get("/fleet/idle.csv").getvalue().decode()
     [row] = csv.DictReader(sheet.splitlines())
     assert idle.gpus == shown.total.gpus == sum(one.gpus for one in shown.rows) == 2
     assert idle.usd_per_hour == shown.total.usd_per_hour == pytest.approx(4.0)
-    assert (row["gpus"], float(row["usd_per_hour"])) == ("2", pytest.approx(4.0))
+    assert row["gpus"] == "2" and float(row["usd_per_hour"]) == pytest.approx(4.0)
     assert float(row["usd_so_far"]) == pytest.approx(2.0 * 3 + 2.0 * 2, rel=0.01)
 
 
@@ -156,11 +157,17 @@ def test_the_trend_is_shares_of_known_gpus_by_the_hour(
     gpu_hour(first, 2, held=8, util=50.0)
     gpu_hour(second, 2, held=4, util=30.0)
     gpu_hour(first, 24 * 8, held=8, util=99.0)
-    found = part(client_for(people.viewer), "trend").context["trend"]
-    known = [one for one in found.hours if one.used is not None]
-    assert len(found.hours) == 7 * 24 and len(known) == 1
-    assert known[0].allocated == pytest.approx(0.75)
-    assert known[0].used == pytest.approx(0.40)
+    client = client_for(people.viewer)
+    said = client.get("/fleet/trend.json").json()
+    figure = go.Figure(coloured(said["charts"]["trend"]["figure"]))
+    used, held = (curve for curve in figure.data if curve.name in ("In use", "Allocated"))
+    assert len(said["x"]) == len(used.y) == 7 * 24
+    assert [value for value in used.y if value is not None] == [40.0]
+    assert [value for value in held.y if value is not None] == [75.0]
+    assert said["charts"]["trend"]["words"] == "75 % allocated, 40 % in use"
+    assert len(client.get("/fleet/trend.json?days=30").json()["x"]) == 30 * 24
+    [day] = [day for day in client.get("/fleet/trend/").context["trend"].days if day.measured]
+    assert (day.used, day.allocated) == (pytest.approx(0.4), pytest.approx(0.75))
 
 
 def test_hours_of_clusters_that_one_may_not_see_are_in_no_line(
@@ -168,7 +175,9 @@ def test_hours_of_clusters_that_one_may_not_see_are_in_no_line(
 ) -> None:
     gpu_hour(priced(), 2, held=8, util=50.0)
     Cluster.objects.update(open_to_all=False)
-    assert part(client_for(people.outsider), "trend").context["trend"].empty
+    said = client_for(people.outsider).get("/fleet/trend.json").json()
+    assert said["empty"].startswith("Nothing is drawn yet")
+    assert said["charts"]["trend"]["figure"] is None
 
 
 def test_free_gpus_that_no_node_can_join_are_named(people: People, client_for: ClientFor) -> None:
@@ -199,7 +208,7 @@ def test_an_allocation_sheet_says_what_the_page_says(people: People, client_for:
     client = client_for(people.operator)
     lines = client.get("/fleet/?group=region").context["lines"]
     answer = client.get("/fleet/allocation.csv?group=region")
-    rows = list(csv.DictReader(answer.getvalue().decode().splitlines()))  # type: ignore[attr-defined]
+    rows = list(csv.DictReader(answer.getvalue().decode().splitlines()))
     assert [(row["region"], int(row["total"])) for row in rows] == [
         (line.name, line.tally.total) for line in lines
     ]

@@ -103,7 +103,13 @@ PAGES: dict[str, Row] = {
     "switch": Row("", {"POST": Cell("view", (403,))}),  # in the demo only
     "home": Row("", {"GET": Cell("view", (302,))}),
     "fleet": shows(),
+    "heat_cells": shows(),
+    "heat_layout": shows(),
+    "heat_holders": shows(),
+    "gpu": shows("gpu"),
     "fleet_part": shows("fleet_part"),
+    "fleet_trend": shows(),
+    "fleet_trend_figures": shows(),
     "allocation_csv": shows(),
     "idle_csv": shows(),
     "audit": shows(verb="audit.view"),
@@ -223,6 +229,7 @@ API: dict[str, Row] = {
     ),
     "api-cluster-uncordon": acts("cluster", "cluster.cordon", (200, 202)),
     "api-fleet-overview": shows(),
+    "api-fleet-heatmap": shows(),
     "api-prices": shows(POST=Cell("price.edit", (422,), gate="view")),
     "api-price-import": Row("", {"POST": Cell("price.edit", (422,))}),
 }

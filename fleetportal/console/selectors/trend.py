@@ -9,14 +9,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Count, Q, Sum
 
 from clusters.models import Cluster, GpuHour
+from fleetportal.kit import charts
+from fleetportal.kit.format import percent
 
 DAYS = 7
+RANGES = {1: "24 hours", 7: "7 days", 30: "30 days", 90: "90 days"}
 HOUR = timedelta(hours=1)
+Sums = Mapping[datetime, Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +65,22 @@ class Trend:
 
 
 def trend(clusters: Sequence[Cluster], now: datetime, days: int = DAYS) -> Trend:
-    """The last `days`, up to and with the hour under way (one query)."""
+    """The last `days`, up to and with the hour under way (at most one query)."""
     last = now.replace(minute=0, second=0, microsecond=0)
     first = last - timedelta(days=days) + HOUR
+    found = _sums(tuple(cluster.pk for cluster in clusters), first, int(now.timestamp() // 60))
+    hours = [first + HOUR * number for number in range(days * 24)]
+    return Trend(
+        [_hour(hour, found.get(hour)) for hour in hours],
+        any(row["read_back"] for row in found.values()),
+    )
+
+
+@lru_cache(maxsize=32)
+def _sums(clusters: tuple[UUID, ...], first: datetime, minute: int) -> Sums:
+    """By hour. Kept for a minute: many pages ask, and hours hardly move."""
     rows = (
-        GpuHour.objects.filter(cluster_id__in=[c.pk for c in clusters], hour__gte=first)
+        GpuHour.objects.filter(cluster_id__in=clusters, hour__gte=first)
         .order_by()
         .values("hour")
         .annotate(
@@ -74,12 +91,7 @@ def trend(clusters: Sequence[Cluster], now: datetime, days: int = DAYS) -> Trend
             read_back=Count("id", filter=Q(backfilled=True)),
         )
     )
-    found = {row["hour"]: row for row in rows}
-    hours = [first + HOUR * number for number in range(days * 24)]
-    return Trend(
-        [_hour(hour, found.get(hour)) for hour in hours],
-        any(row["read_back"] for row in found.values()),
-    )
+    return {row["hour"]: row for row in rows}
 
 
 def _hour(hour: datetime, row: Mapping[str, Any] | None) -> TrendHour:
@@ -100,3 +112,41 @@ def _day(day: date, hours: Sequence[TrendHour]) -> TrendDay:
 
 def _mean(values: Sequence[float]) -> float | None:
     return sum(values) / len(values) if values else None
+
+
+EMPTY = (
+    "Nothing is drawn yet: no hour of GPUs has been measured. The first comes within minutes of "
+    "a cluster's first measurement."
+)
+
+
+def figures(found: Trend) -> dict[str, Any]:
+    """JSON for charts.js: one figure, or the reason why there is none."""
+    empty = EMPTY if found.empty else ""
+    x = [int(one.hour.timestamp() * 1000) for one in found.hours]
+    shown = {"figure": None if empty else _figure(found), "words": _now(found)}
+    common = {"marks": [], "revisions": "", "sources": []}
+    return {"x": x, "charts": {"trend": shown}, "empty": empty, **common}
+
+
+def _figure(found: Trend) -> dict[str, Any]:
+    """Between the lines lies what is held and not used."""
+    held = [_of_hundred(one.allocated) for one in found.hours]
+    used = [_of_hundred(one.used) for one in found.hours]
+    figure = charts.lines(
+        [charts.Curve("In use", used), charts.Curve("Allocated", held, "second")],
+        unit="%",
+        bands=[charts.Band(used, held)],
+    )
+    figure["layout"]["yaxis"] |= {"range": [0, 100], "rangemode": "normal"}
+    return figure
+
+
+def _of_hundred(share: float | None) -> float | None:
+    return None if share is None else round(share * 100, 1)
+
+
+def _now(found: Trend) -> str:
+    held = next((one.allocated for one in reversed(found.hours) if one.allocated is not None), None)
+    used = next((one.used for one in reversed(found.hours) if one.used is not None), None)
+    return f"{percent(held)} allocated, {percent(used)} in use"

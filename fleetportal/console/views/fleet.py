@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
@@ -69,10 +69,6 @@ def _usage(asked: Asked) -> Context:
     }
 
 
-def _trend(asked: Asked) -> Context:
-    return {"trend": trend.trend(asked.clusters, asked.now)}
-
-
 def _idle(asked: Asked) -> Context:
     return {"idle": idle.idle_list(asked.principal, asked.clusters, asked.now)}
 
@@ -108,7 +104,6 @@ PARTS = {
     "attention": Part(_attention, ("fleet", "clusters", *WORK), at_once=True),
     "figures": Part(_figures, ("fleet", "clusters"), at_once=True),
     "usage": Part(_usage, ("fleet", "clusters", "deployments")),
-    "trend": Part(_trend, ()),
     "idle": Part(_idle, ("fleet", "clusters")),
     "fragmentation": Part(_fragmentation, ("clusters", "deployments")),
     "allocation": Part(_allocation, ("clusters", "deployments"), at_once=True),
@@ -127,6 +122,8 @@ def fleet_page(request: HttpRequest) -> HttpResponse:
         "slider": slider(asked.now, asked.now),
         "clusters": len(asked.clusters),
         "heat": heat_section(asked.principal, request.GET),
+        "trend_ranges": list(trend.RANGES.items()),
+        "trend_days": trend.DAYS,
         "may_register": asked.principal.may("cluster.register"),
     }
     for part in PARTS.values():
@@ -156,6 +153,20 @@ def fleet_part(request: HttpRequest, name: str) -> HttpResponse:
 
 @require_GET
 @declares("view")
+def fleet_trend(request: HttpRequest) -> HttpResponse:
+    """`?days=`: allocation and use as numbers, by day."""
+    return render(request, "console/fleet_trend.html", {"trend": _past(request)})
+
+
+@require_GET
+@declares("view")
+def fleet_trend_figures(request: HttpRequest) -> JsonResponse:
+    """`?days=`: what charts.js draws."""
+    return JsonResponse(trend.figures(_past(request)))
+
+
+@require_GET
+@declares("view")
 def allocation_csv(request: HttpRequest) -> StreamingHttpResponse:
     """The table of allocation as it is grouped on the page."""
     asked, group = _asked(request), _group(request)
@@ -176,6 +187,12 @@ def idle_csv(request: HttpRequest) -> StreamingHttpResponse:
 def _asked(request: HttpRequest) -> Asked:
     principal = principal_of(request)
     return Asked(request, principal, fleet.clusters_for(principal), timezone.now())
+
+
+def _past(request: HttpRequest) -> trend.Trend:
+    asked, days = _asked(request), request.GET.get("days", "")
+    known = {str(one): one for one in trend.RANGES}
+    return trend.trend(asked.clusters, asked.now, known.get(days, trend.DAYS))
 
 
 def _group(request: HttpRequest) -> str:
