@@ -14,12 +14,14 @@ from django.test import Client
 from django.utils import timezone
 
 from clusters.models import Check, Cluster, ClusterGrant
+from clusters.selectors import pack
 from clusters.services.registration import cluster_cordon
 from fleetportal.accounts.models import Membership, Team, User
 from fleetportal.accounts.principal import Principal
 from fleetportal.accounts.tokens import token_create
 from fleetportal.journal.models import Event
 from rollouts.models import Approval
+from tests.clusters.rows import node
 from tests.engine.placement_world import story
 from tests.factories import make_plan, make_waiting
 from tests.support import make_user
@@ -94,6 +96,8 @@ def make_world() -> World:
         cluster = make_cluster(facts)
         ClusterGrant.objects.create(cluster=cluster, team=team)
         cluster_cordon(principal=operator, cluster=cluster, reason=f"Works on only-{slug}")
+    shown = Cluster.objects.filter(name__in=["only-assist", "only-risk", "prod-weu"])
+    shown.update(nodes_packed=pack((node("gpu-0"),)))
     # Still fresh when the last test of a slow machine looks at it.
     Cluster.objects.update(observed_at=timezone.now() + timedelta(minutes=20))
     approvals = {
@@ -196,6 +200,9 @@ def _urls(
     add("check", "id", {slug: one.pk for slug, one in checks.items()}, NOWHERE)
     add("team", "slug", {slug: slug for slug in TEAMS}, "no-such-team")
     add("cluster", "name", {s: f"only-{s}" for s in TEAMS} | {"all": "prod-weu"}, "no-such-one")
+    card = {"node": "gpu-0", "index": "0"}
+    clusters = {s: f"only-{s}" for s in TEAMS} | {"all": "prod-weu"}
+    add("gpu", "cluster", clusters, "no-such-one", **card)
     add("model", "slug", {"all": PHI}, "no--such-model")
     add("fleet_part", "name", {"all": "idle"}, "no-such-part")
     add("strategy", "slug", {"all": "staged"}, "no-such-strategy")
