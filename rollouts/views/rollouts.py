@@ -60,6 +60,8 @@ def _list(request: HttpRequest) -> HttpResponse:
 @declares("view")
 def rollout_page(request: HttpRequest, pk: UUID) -> HttpResponse:
     """The whole page, or to htmx what can change on it; 286 when nothing can any more."""
+    if not is_htmx(request):
+        return _page(request, pk)
     rollout = find(principal_of(request), pk)
     topics = (f"rollout:{pk}", f"deployment:{rollout.deployment_id}")
     return fragment(
