@@ -162,6 +162,7 @@ def _mark(mark: Line) -> dict[str, Any]:
             "text": mark.text,
             "textposition": "end",
             "textangle": -90,
+            "xanchor": "right",
             "font": {"size": 10, "color": "@text-3"},
         },
     }
