@@ -108,11 +108,12 @@ def _fell(before: Histogram, now: Histogram) -> bool:
 
 
 def _since(before: Histogram | None, now: Histogram) -> Histogram:
-    """By cumulative counts, lifted where one bound grew less than the one below it."""
+    """By cumulative counts: one grows no less than the one below it, and no more than all."""
     if before is None:
         return now
     pairs = zip(accumulate(before.counts), accumulate(now.counts), strict=True)
-    grown = list(accumulate((new - old for old, new in pairs), max))
+    most = now.count - before.count
+    grown = [min(most, lifted) for lifted in accumulate((new - old for old, new in pairs), max)]
     counts = (here - below for here, below in zip(grown, [0, *grown], strict=False))
     return Histogram(now.bounds, tuple(counts), _not_below_0(now.total - before.total))
 
