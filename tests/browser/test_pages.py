@@ -45,6 +45,10 @@ PAGES: dict[str, tuple[str, Where]] = {
     "deployment": ("engineer", _page_of("deployment", "assist-chat")),
     "deployment-stuck": ("engineer", _page_of("deployment", "code-review")),
     "deployment-drifting": ("engineer", _page_of("deployment", "agent-tools")),
+    "deployment-metrics": (
+        "engineer",
+        _page_of("deployment", "assist-chat", tail="metrics/?chart=ttft"),
+    ),
     "deployment-objects": ("engineer", _page_of("deployment", "assist-chat", tail="?tab=objects")),
     "deployment-revisions": (
         "engineer",
