@@ -7,6 +7,7 @@ has changed since; times of a pod on its cards are kept, so that the past can be
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -197,11 +198,10 @@ def _leave(table: Floor, uids: set[str], moment: int) -> None:
 
 def _seat(m: Member, rack: Rack, pod: Obj, moment: int) -> None:
     chosen, portion = _cards(rack, pod)
-    young = moment - m.joined <= m.spec.past * 1000
-    start = moment
-    if young or moment <= m.joined:
+    start = _start(m, pod, moment)
+    if start < m.joined:  # what held the cards before, held them until then
         ends = [t.end or 0 for t in rack.tenancies if set(t.cards) & set(chosen)]
-        start = max([m.joined - PAST_MS, *ends])
+        start = max([start, *ends])
     namespace, name = key_of(pod)
     container = pod["spec"]["containers"][0]["name"]
     workspace = labels(pod).get(naming.WORKSPACE, "")
@@ -209,6 +209,15 @@ def _seat(m: Member, rack: Rack, pod: Obj, moment: int) -> None:
     tenancy = Tenancy(meta(pod)["uid"], namespace, name, container, kind, workspace, chosen, start)
     tenancy.portion = portion
     rack.tenancies.append(tenancy)
+
+
+def _start(m: Member, pod: Obj, moment: int) -> int:
+    """Since when a pod holds its cards (ms); what was there from the start, for a week before."""
+    made = datetime.fromisoformat(meta(pod)["creationTimestamp"]).timestamp() * 1000
+    if "managedFields" not in meta(pod):  # seeded: nobody ever wrote it
+        return m.joined - PAST_MS
+    past = loads.past_of(m, labels(pod), moment) if naming.WORKSPACE in labels(pod) else None
+    return max(round(made), moment) if past is None else past
 
 
 def _cards(rack: Rack, pod: Obj) -> tuple[tuple[int, ...], float]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 PAST_MS = 7 * 86_400_000
 KEPT = 400
 RUNTIME_NOTE = "fleetsim.dev/runtime"
+CLIENTS_NOTE = "fleetsim.dev/clients"  # "none": nobody ever asked this Workspace anything
 RUNTIMES = ("vllm", "sglang", "tgi", "triton", "kaito-transformers")
 _HOURS_EAST = {
     "us-east": -5, "us-west": -8, "eastus": -5, "westus": -8, "ap-southeast": 8,
@@ -68,6 +69,7 @@ class Loads:
 
     engines: dict[str, Served] = field(default_factory=dict)
     gone: list[Served] = field(default_factory=list)
+    firsts: dict[str, str] = field(default_factory=dict)  # deployment -> its first set's name
 
     def all(self) -> list[Served]:
         return [*self.gone, *self.engines.values()]
@@ -88,8 +90,7 @@ def profile(m: Member, pod: Obj, model: Model, cards: float) -> Profile:
 
     Pods of one deployment share the size of the load and differ a little.
     """
-    group = labels(pod).get(naming.CREATED_BY) or labels(pod).get(naming.WORKSPACE, "")
-    group = group.rsplit("-r", 1)[0]  # revisions of a deployment have the same clients
+    group = _group(labels(pod))
     seed = m.store.fleet.seed
     rng = m.rng(f"demand/{group}")
     strength = cards / max(2.0, model.weights_gib) / 32
@@ -103,6 +104,23 @@ def profile(m: Member, pod: Obj, model: Model, cards: float) -> Profile:
         ttft=round(min(1.5, 0.05 + 0.25 / max(0.5, strength)), 4),
         itl=round(min(0.12, 0.006 + 0.02 / max(0.3, strength)), 5),
     )
+
+
+def _group(found: dict[str, str]) -> str:
+    """The deployment behind a pod's labels: its revisions have the same clients."""
+    name = found.get(naming.CREATED_BY) or found.get(naming.WORKSPACE, "")
+    return name.rsplit("-r", 1)[0]
+
+
+def past_of(m: Member, found: dict[str, str], now: int) -> int | None:
+    """Since when (ms) a pod with these labels counts as there: a week before the cluster for what
+    comes first in a young story; None: since now.
+    """
+    if now - m.joined > m.spec.past * 1000:
+        return None
+    own = found.get(naming.CREATED_BY) or found.get(naming.WORKSPACE, "")
+    first = m.loads.firsts.setdefault(_group(found), own)
+    return m.joined - PAST_MS if first == own else None
 
 
 def runtime_of(m: Member, pod: Obj, workspace: Obj | None) -> str:
@@ -141,14 +159,15 @@ class LoadRule:
 
 
 def knob(m: Member, pod_labels: dict[str, str], name: str) -> Knob:
-    """All matching settings together."""
+    """All matching settings together; an engine with the fault `slow` is slow in all it does."""
     workspace = pod_labels.get(naming.WORKSPACE, name)
     rate, latency, errors = 1.0, 1.0, 0.0
     for rule in m.spec.load:
         if workspace.startswith(rule.match):
             rate, latency = rate * rule.rate, latency * rule.latency
             errors = max(errors, rule.errors)
-    return Knob(rate, latency, errors)
+    slow = m.spec.fault("slow", workspace)
+    return Knob(rate, latency / slow.factor if slow and slow.factor else latency, errors)
 
 
 def begin(m: Member, served: Served) -> None:
@@ -157,8 +176,9 @@ def begin(m: Member, served: Served) -> None:
     known = m.loads.engines.get(served.uid)
     if known is None:
         m.loads.engines[served.uid] = known = served
-    young = now - m.joined <= m.spec.past * 1000
-    known.meter.begin(now, m.joined - PAST_MS if young else None)
+    workspace = m.store.get("Workspace", served.namespace, served.workspace)
+    notes = notes_of(workspace) if workspace else {}
+    known.meter.begin(now, past_of(m, served.labels, now), notes.get(CLIENTS_NOTE) != "none")
 
 
 def stop(m: Member, uid: str) -> None:

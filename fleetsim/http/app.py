@@ -95,11 +95,15 @@ class Call:
             return
         if "lost_answer" in self.faults:
             self._log(reply.status, "lost_answer")
-            cut(self.request)
+            await self._cut()
             return
         reply = self._spoilt(reply)
         self._log(reply.status, ",".join(kind for kind in _SPOILING if kind in self.faults))
         await send_reply(self.request, reply)
+
+    async def _cut(self) -> None:
+        cut(self.request)
+        await wait_gone(self.request)
 
     def _spoilt(self, reply: Reply) -> Reply:
         """The answer as the faults leave it."""
@@ -132,7 +136,7 @@ class Call:
             return True
         if "reset" in self.faults:
             self._log(0, "reset")
-            cut(self.request)
+            await self._cut()
             return True
         fault = self.faults.get("status")
         if fault is None and "gone" in self.faults and self.target.verb == "list":

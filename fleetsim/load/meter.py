@@ -67,11 +67,13 @@ class Meter:
     profile: Profile
     lives: list[Life] = field(default_factory=list)
 
-    def begin(self, now: int, past: int | None = None) -> None:
-        """The process starts to serve; `past`: and it had served since then in an earlier life."""
+    def begin(self, now: int, past: int | None = None, busy: bool = True) -> None:
+        """The process starts to serve; `past`: and it had lived since then before, with clients if
+        `busy`.
+        """
         self.stop(now)
         if past is not None and past < now and not self.lives:
-            self.lives.append(Life(past, now, [Span(past, now)]))
+            self.lives.append(Life(past, now, [Span(past, now)] if busy else []))
         self.lives.append(Life(now))
 
     def stop(self, now: int) -> None:

@@ -101,7 +101,7 @@ STORY: dict[str, Spec] = {
         [_quota(H100_NVL, 10), _quota(H100_NVL_PAIR, 3)],
         capacity={H100_NVL: 10, H100_NVL_PAIR: 3},
         nodes=[_node(H100_NVL_PAIR, "batch", used=[2])],
-        load=[{"rate": 1.9}],  # the cluster that everybody wants
+        load=[{"rate": 1.5}],  # the cluster that everybody wants
     ),
     "prod-euc1": _byo(
         "production",

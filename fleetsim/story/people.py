@@ -162,6 +162,7 @@ def workspace(row: Obj) -> Obj:
             "name": row["name"],
             "namespace": row["namespace"],
             "labels": {"team": row["namespace"]},
+            "annotations": {"fleetsim.dev/clients": "none"},
         },
         "resource": resource,
         "inference": {"preset": {"name": row["preset"]}},

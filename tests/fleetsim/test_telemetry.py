@@ -409,3 +409,42 @@ def test_an_increase_is_the_difference_of_what_scrapes_showed() -> None:
     window = f"{round(world.now - start)}s"
     increase = world.value(f"sum(increase(vllm:request_success_total[{window}]))")
     assert increase == world.value(text) - before > 0
+
+
+def test_only_the_first_revision_of_a_story_has_a_past() -> None:
+    world = World()
+    for name in ("notes-r1-aaaa", "notes-r2-bbbb"):
+        world.store.apply(inference_set(name, replicas=1), manager="fleetportal")
+    world.bench.pass_time(400)
+    rows = world.query("vllm:num_requests_running", world.now - DAY)
+    assert {row["metric"]["inferenceset_kaito_sh_created_by"] for row in rows} == {"notes-r1-aaaa"}
+    held = world.query('DCGM_FI_DEV_FB_USED{exported_pod=~"notes.*"}', world.now - DAY)
+    assert len(held) == 1 and held[0]["metric"]["exported_pod"].startswith("notes-r1")
+
+
+def test_a_pod_that_comes_later_holds_its_card_only_from_then_on() -> None:
+    world = World(past=0)
+    world.serve()
+    text = "count(DCGM_FI_DEV_FB_USED > 1)"
+    assert world.api("query", query=text)[0] == 422
+    held = 'count(DCGM_FI_DEV_FB_USED{exported_pod!=""})'
+    assert world.value(held) == 1 and world.query(held, world.now - 3 * HOUR) == []
+
+
+def test_a_workspace_without_clients_was_idle_all_week() -> None:
+    world = World()
+    body = workspace(annotations={"fleetsim.dev/clients": "none"})
+    world.store.apply(body, manager="fleetportal")
+    world.bench.pass_time(600)
+    assert world.value("sum(vllm:prompt_tokens_total)", world.now - DAY) == 0
+    cards = 'max_over_time(DCGM_FI_DEV_GPU_UTIL{exported_pod!=""}[1d])'
+    assert world.value(cards) == 0
+
+
+def test_the_fault_slow_slows_latency_too() -> None:
+    world = World(faults=[{"kind": "slow", "match": "chat", "factor": 0.5}])
+    world.serve()
+    calm = World()
+    calm.serve()
+    text = "sum(vllm:e2e_request_latency_seconds_sum) / sum(vllm:e2e_request_latency_seconds_count)"
+    assert world.value(text) == pytest.approx(2 * calm.value(text), rel=0.05)
