@@ -116,7 +116,7 @@ def past_of(m: Member, found: dict[str, str], now: int) -> int | None:
     """Since when (ms) a pod with these labels counts as there: a week before the cluster for what
     comes first in a young story; None: since now.
     """
-    if now - m.joined > m.spec.past * 1000:
+    if now - m.joined >= m.spec.past * 1000:
         return None
     own = found.get(naming.CREATED_BY) or found.get(naming.WORKSPACE, "")
     first = m.loads.firsts.setdefault(_group(found), own)
