@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -12,6 +13,7 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from clusters.engine import moments
 from clusters.models import Cluster, GpuHour, InventoryMoment
 from clusters.selectors import census, pack
 from clusters.selectors.moments import fleet_at, use_at
@@ -170,6 +172,18 @@ def test_a_damaged_moment_is_a_cluster_that_nobody_could_see(principal: Principa
     InventoryMoment.objects.create(cluster=cluster, at=START, state="ready", packed=b"odd")
     (found,) = fleet_at(principal, START).clusters
     assert census.unseen(found)
+
+
+def test_the_dictionary_that_stored_moments_need_is_what_it_always_was() -> None:
+    assert zlib.crc32(moments.DICTIONARY) == 2373293917
+
+
+def test_a_small_clusters_moment_is_small() -> None:
+    nodes = [node(f"node-{number}", used=number % 8) for number in range(10)]
+    held = moments.Moment(pack(tuple(nodes)), pack((pool("h100", nodes),)))
+    packed = moments.encode(held)
+    assert len(packed) < 400
+    assert moments.decode(packed) == held
 
 
 def test_use_is_that_of_the_minute_or_else_of_the_hour() -> None:

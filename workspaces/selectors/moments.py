@@ -32,10 +32,10 @@ class Standing:
 
 
 def standing_at(principal: Principal, clusters: Collection[UUID], at: datetime) -> list[Standing]:
-    """What was on these clusters then, by deployment; other teams' without a name."""
+    """What was on these clusters just before `at`, by deployment; other teams' without a name."""
     rows = list(
-        Workspace.objects.filter(cluster_id__in=clusters, created_at__lte=at)
-        .filter(~Q(state="retired") | Q(state_since__gt=at))
+        Workspace.objects.filter(cluster_id__in=clusters, created_at__lt=at)
+        .filter(~Q(state="retired") | Q(state_since__gte=at))
         .select_related("deployment__team", "revision__model")
         .defer("manifests", "conditions", "revision__model__facts", "revision__model__search")
         .order_by("deployment__name", "revision__number", "name")
@@ -52,7 +52,7 @@ def standing_at(principal: Principal, clusters: Collection[UUID], at: datetime) 
 def _states_at(ids: Collection[str], at: datetime) -> Mapping[str, str]:
     """State by workspace, as its last move up to that moment left it."""
     moves = Event.objects.filter(
-        object_type="workspace", object_id__in=ids, at__lte=at, after__has_key="state"
+        object_type="workspace", object_id__in=ids, at__lt=at, after__has_key="state"
     )
     last = moves.order_by().values("object_id").annotate(last=Max("id")).values("last")
     return dict(Event.objects.filter(pk__in=last).values_list("object_id", "after__state"))

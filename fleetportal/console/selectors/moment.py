@@ -25,6 +25,7 @@ from workspaces.selectors.moments import Standing, standing_at
 from workspaces.states import WORKSPACE
 
 SHOWN = 40  # clusters whose nodes are drawn; the others are in the table
+MINUTE = timedelta(minutes=1)
 HOURS = int(KEEP.total_seconds()) // 3600
 
 
@@ -102,10 +103,11 @@ def slider(at: datetime, now: datetime) -> Slider:
 
 
 def fleet_then(principal: Principal, at: datetime) -> FleetThen:
-    """Everything that the page and `fleet/at/` show, in six queries."""
+    """Everything that the page and `fleet/at/` show, in six queries: how that minute ended."""
+    at = at.replace(second=0, microsecond=0)
     past: Past = moments.fleet_at(principal, at)
     ids = [cluster.pk for cluster in past.clusters]
-    held = [_workload(one) for one in standing_at(principal, ids, at)]
+    held = [_workload(one) for one in standing_at(principal, ids, at + MINUTE)]
     on: dict[UUID, list[Workload]] = {}
     for one in held:
         on.setdefault(one.cluster, []).append(one)
