@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from clusters.views import actions, clusters, prices, register
+from clusters.views import actions, clusters, metrics, prices, register
 
 urlpatterns = [
     path("clusters/", clusters.cluster_list, name="clusters"),
@@ -15,6 +15,7 @@ urlpatterns = [
     path("clusters/<slug:name>/cordon/", actions.cordon, name="cluster_cordon"),
     path("clusters/<slug:name>/uncordon/", actions.uncordon, name="cluster_uncordon"),
     path("clusters/<slug:name>/quota/", actions.quota, name="cluster_quota"),
+    path("clusters/<slug:name>/metrics/", metrics.metrics, name="cluster_metrics"),
     path("clusters/<slug:name>/credential/", actions.credential, name="cluster_credential"),
     path("clusters/<slug:name>/remove/", actions.remove, name="cluster_remove"),
     path("prices/", prices.price_list, name="prices"),

@@ -11,6 +11,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from clusters.api.metrics import MetricsActions
 from clusters.api.rows import ClusterDetail, ClusterRow, NodeRow, node_row
 from clusters.engine.credential import CredentialError, parse_fields
 from clusters.engine.kubeconfig import ClusterCredential, parse_kubeconfig
@@ -22,7 +23,6 @@ from clusters.services import probing, registration
 from clusters.states import CLUSTER
 from fleetportal.accounts.principal import declares
 from fleetportal.kit.errors import FieldProblem, Invalid
-from fleetportal.rest.endpoints import ReadEndpoint
 from fleetportal.rest.filters import Filter, refuse_unknown
 from fleetportal.rest.preconditions import check_version
 
@@ -76,7 +76,7 @@ class Registered(ClusterDetail):
 
 
 @declares("view")
-class Clusters(ReadEndpoint):
+class Clusters(MetricsActions):
     """By name. `grants` null on reading `teams`: every team."""
 
     model = Cluster
@@ -87,6 +87,7 @@ class Clusters(ReadEndpoint):
         "check": "cluster.check",
         "cordon": "cluster.cordon",
         "uncordon": "cluster.cordon",
+        "metrics_change": "cluster.register",
         "destroy": "cluster.remove",
     }
     filters: ClassVar[dict[str, Filter]] = {

@@ -11,6 +11,7 @@ from clusters.models import Check, Cluster
 from clusters.selectors import capacity, grid
 from clusters.selectors.census import Tally, listed, tally
 from clusters.selectors.facts import capabilities_of, labels_of, taints_of
+from clusters.selectors.metrics import metrics_line
 from clusters.selectors.workloads import Foreign, Names, Workload, foreign, workloads
 from clusters.states import CHECK
 from fleetportal.accounts.principal import Principal
@@ -76,6 +77,7 @@ def context_of(
         "properties": sorted(cluster.properties.items()),
         "taints": taints_of(cluster),
         "teams": [grant.team for grant in cluster.grants.all()],
+        "metrics": metrics_line(cluster),
         "check": check,
         "checking": checking(check),
         "skew": clock_skew(check),

@@ -4,79 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
 
-from clusters.engine.raw import mapping, text
+from clusters.engine.raw import mapping
 from clusters.models import Cluster, Telemetry
+from clusters.selectors.metrics import ROADS, SERVICE, MetricsSettings, metrics_of
 from fleetportal.accounts.principal import Principal, require
 from fleetportal.journal.services import event_record
 from fleetportal.kit import net
 from fleetportal.kit.crypto import Unreadable, keyring
 from fleetportal.kit.errors import FieldProblem, Invalid, Permanent, PortalError
 
-ROADS = ("direct", "prometheus", "off")
-_SERVICE = re.compile(
-    r"([a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?)/([a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?)"
-    r":([a-z0-9-]{1,15})"
-)
 _PREFIX = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]{0,39}")
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,99}")
 _TOKEN = re.compile(r"[\x21-\x7e]{1,8192}")
 MOST_MATCHERS = 10
-
-
-@dataclass(frozen=True, slots=True)
-class MetricsSettings:
-    """`service` and `found`: "namespace/name:port"; `found` is one that the portal saw by itself
-    and reads the past from. `prefix` stands before every metric name of runtimes.
-    """
-
-    road: str = "direct"
-    service: str = ""
-    url: str = ""
-    ca_pem: str = ""
-    found: str = ""
-    prefix: str = ""
-    matchers: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def place(self) -> tuple[str, str, str]:
-        """Namespace, name and port of the service. Raises Permanent when there is none."""
-        match = _SERVICE.fullmatch(self.service or self.found)
-        if match is None:
-            raise Permanent("No service is named.", remedy="Write namespace/name:port.")
-        return match[1], match[2], match[3]
-
-    @property
-    def readable(self) -> bool:
-        """Is there a Prometheus to read the past from?"""
-        return bool(self.url or self.service or self.found)
-
-    @property
-    def matchers_text(self) -> str:
-        """As PromQL wants them: `cluster="west",job="vllm"`."""
-        return ",".join(f'{key}="{_escaped(value)}"' for key, value in self.matchers.items())
-
-
-def metrics_of(cluster: Cluster) -> MetricsSettings:
-    """What is stored; parts that cannot be used count as not said."""
-    held = mapping(cluster.metrics)
-    prometheus = mapping(held.get("prometheus"))
-    road = text(held.get("road"))
-    matchers = mapping(held.get("matchers"))
-    return MetricsSettings(
-        road=road if road in ROADS else "direct",
-        service=text(prometheus.get("service")),
-        url=_plain(prometheus.get("url")),
-        ca_pem=_plain(prometheus.get("ca_pem")),
-        found=text(held.get("found")),
-        prefix=text(held.get("prefix")),
-        matchers={k: v for k, v in matchers.items() if isinstance(v, str)},
-    )
 
 
 def metrics_configure(
@@ -183,7 +129,7 @@ def _problems(wanted: MetricsSettings, token: str | None) -> list[FieldProblem |
 def _where(wanted: MetricsSettings) -> FieldProblem | None:
     if wanted.service and wanted.url:
         return FieldProblem("url", "was given beside a service", "Give one of the two.")
-    if wanted.service and not _SERVICE.fullmatch(wanted.service):
+    if wanted.service and not SERVICE.fullmatch(wanted.service):
         return FieldProblem("service", "is no service", "Write namespace/name:port.")
     if wanted.url:
         return _address(wanted.url)
@@ -227,11 +173,3 @@ def _certificate(wanted: MetricsSettings) -> FieldProblem | None:
     if len(wanted.ca_pem) > 65_536 or "-----BEGIN CERTIFICATE-----" not in wanted.ca_pem:
         return FieldProblem("ca", "is no certificate", "Paste PEM, or leave it for a public one.")
     return None
-
-
-def _plain(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _escaped(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"')

@@ -16,7 +16,7 @@ from clusters.gateway import Connection, kinds
 from clusters.gateway.connection import BYTE_CAP
 from clusters.gateway.errors import Forbidden, NotFound, Unreachable
 from clusters.gateway.stream import StreamClient
-from clusters.services.metrics import MetricsSettings
+from clusters.selectors.metrics import MetricsSettings
 from clusters.telemetry.roads import LONGEST, reader
 from fleetportal.kit.errors import PortalError
 

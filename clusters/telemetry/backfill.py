@@ -20,7 +20,7 @@ from clusters.engine.telemetry.prometheus import Answer, PodName, gpus_over_time
 from clusters.engine.telemetry.targets import subject_of
 from clusters.engine.telemetry.types import Tick
 from clusters.gateway.errors import Garbage
-from clusters.services.metrics import MetricsSettings
+from clusters.selectors.metrics import MetricsSettings
 from clusters.services.telemetry_backfill import (
     Progress,
     backfill_begin,

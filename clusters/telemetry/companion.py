@@ -18,7 +18,8 @@ from clusters.engine.telemetry.targets import target_of
 from clusters.engine.telemetry.types import Scrape, Target
 from clusters.gateway.stream import StreamClient
 from clusters.models import Cluster
-from clusters.services.metrics import MetricsSettings, metrics_of, prometheus_found, token_of
+from clusters.selectors.metrics import MetricsSettings, metrics_of
+from clusters.services.metrics import prometheus_found, token_of
 from clusters.telemetry.asking import Prometheus, prometheus_of, words
 from clusters.telemetry.backfill import AT_ONCE, Backfill
 from clusters.telemetry.direct import DirectRoad

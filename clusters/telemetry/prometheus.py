@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from clusters.engine.telemetry import promql
 from clusters.engine.telemetry.prometheus import Answer, gpus_in, pods_of
 from clusters.engine.telemetry.types import GpuSample, RuntimeReading, Scrape, Target
-from clusters.services.metrics import MetricsSettings
+from clusters.selectors.metrics import MetricsSettings
 from clusters.telemetry.asking import Prometheus, words
 from clusters.telemetry.cards import joined
 from clusters.telemetry.roads import LONGEST, Backoff

@@ -15,8 +15,8 @@ from clusters.engine.telemetry.chunks import UNKNOWN, decode
 from clusters.engine.telemetry.types import Scrape, Tick
 from clusters.gateway.stream import StreamClient
 from clusters.models import Cluster, GpuHour, HeatRow, ServingTick, Telemetry, Watch
+from clusters.selectors.metrics import MetricsSettings, metrics_of
 from clusters.selectors.telemetry import measured, pack_tick, unpack_tick
-from clusters.services.metrics import MetricsSettings, metrics_of
 from clusters.services.telemetry_backfill import REACH
 from clusters.telemetry.asking import prometheus_of
 from clusters.telemetry.backfill import Backfill

@@ -10,7 +10,7 @@ import pytest
 
 from clusters.engine.telemetry.types import Scrape
 from clusters.gateway.stream import StreamClient
-from clusters.services.metrics import MetricsSettings
+from clusters.selectors.metrics import MetricsSettings
 from clusters.telemetry.asking import prometheus_of
 from clusters.telemetry.direct import DirectRoad
 from clusters.telemetry.finding import place_of, prometheus_service

@@ -13,16 +13,18 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from clusters.engine.telemetry import promql
 from clusters.engine.telemetry.differences import difference
 from clusters.engine.telemetry.quantiles import quantile
 from clusters.engine.telemetry.types import RuntimeReading, Scrape, Target
 from clusters.gateway.stream import StreamClient
-from clusters.services.metrics import MetricsSettings
+from clusters.selectors.metrics import MetricsSettings
 from clusters.telemetry.asking import Prometheus, prometheus_of
 from clusters.telemetry.direct import DirectRoad
 from clusters.telemetry.prometheus import PrometheusRoad
@@ -79,30 +81,42 @@ def test_both_roads_agree_within_what_buckets_and_scrapes_allow(
 ) -> None:
     seen = asking(cluster, lambda client: _watch(client, real))
     first, last = seen[0], seen[-1]
-    assert {scrape.problem for pair in seen for scrape in pair} == {""}
-    _same_counts(first, last)
+    assert {scrape.problem for look in seen for scrape in (look.direct, look.told)} == {""}
+    _counts_lie_between(seen)
     _same_quantiles(first, last)
     _same_gauges(seen)
     _same_cards(seen)
 
 
-Pair = tuple[Scrape, Scrape]  # direct, by the Prometheus
+class Look(NamedTuple):
+    """Both roads at nearly the same moment. `done`: when the direct one had ended; `stamp`: when
+    the Prometheus took what it told (None: it scraped while it was asked). Unix seconds.
+    """
+
+    direct: Scrape
+    done: float
+    told: Scrape
+    stamp: float | None
 
 
-async def _watch(client: StreamClient, real: Served) -> list[Pair]:
-    """Looks by both roads at the same moments, once the Prometheus knows every target."""
+async def _watch(client: StreamClient, real: Served) -> list[Look]:
+    """Looks for a while, once the Prometheus knows every target."""
     metrics = MetricsSettings(road="prometheus", url=real.url, ca_pem=real.ca_pem)
     prometheus = prometheus_of(metrics, client, "")
     assert prometheus is not None
     targets = await targets_of(client)
     await _all_up(prometheus, len(targets))
     direct, other = DirectRoad(StreamClient(client.connection)), PrometheusRoad(prometheus, metrics)
-    seen: list[Pair] = []
+    seen: list[Look] = []
     began = time.monotonic()
     try:
         while time.monotonic() - began < WATCHED:
-            seen.append((await direct.scrape(targets), await other.scrape(targets)))
-            await asyncio.sleep(EVERY / 2)
+            found, done = await direct.scrape(targets), time.time()
+            before = await _stamp(prometheus)
+            told = await other.scrape(targets)
+            stamp = before if before == await _stamp(prometheus) else None
+            seen.append(Look(found, done, told, stamp))
+            await asyncio.sleep(EVERY / 4)
     finally:
         direct.close()
         other.close()
@@ -119,25 +133,51 @@ async def _all_up(prometheus: Prometheus, count: int) -> None:
         await asyncio.sleep(0.3)
 
 
+async def _stamp(prometheus: Prometheus) -> float:
+    """When it scraped the engine last."""
+    found = await prometheus.query(promql.newest(), at=time.time(), deadline=5)
+    return found.lines[0].points[-1][1]
+
+
 def _readings(one: Scrape, other: Scrape) -> tuple[RuntimeReading, RuntimeReading]:
     (before,), (after,) = one.readings.values(), other.readings.values()
     return before, after
 
 
-def _same_counts(first: Pair, last: Pair) -> None:
-    here = difference(*_readings(first[0], last[0]), first_counts=False).counters
-    there = difference(*_readings(first[1], last[1]), first_counts=False).counters
-    assert here.keys() == there.keys()
-    assert here["requests"] > 20
-    slack = 3 * EVERY / WATCHED  # each end of the span may be a scrape late
-    for name, value in here.items():
-        assert abs(value - there[name]) <= 5 + (slack + 0.05) * value, name
+def _counts_lie_between(seen: list[Look]) -> None:
+    """Counters only grow: what was told lies between the direct looks before and after it."""
+    compared = 0
+    for look in seen:
+        if look.stamp is None:
+            continue
+        earlier = [one.direct for one in seen if one.done <= look.stamp]
+        later = [one.direct for one in seen if one.direct.at >= look.stamp + EVERY]
+        if earlier and later:
+            _between(earlier[-1], look.told, later[0])
+            compared += 1
+    assert compared >= 5
+    grown = difference(*_readings(seen[0].told, seen[-1].told), first_counts=False)
+    assert grown.counters["requests"] > 20
+    assert not grown.reset
 
 
-def _same_quantiles(first: Pair, last: Pair) -> None:
+def _between(before: Scrape, told: Scrape, after: Scrape) -> None:
+    low, value = _readings(before, told)
+    _, high = _readings(before, after)
+    assert low.counters.keys() == value.counters.keys() == high.counters.keys()
+    for name, count in value.counters.items():
+        assert low.counters[name] <= count <= high.counters[name], name
+    assert low.histograms.keys() == value.histograms.keys()
+    for name, held in value.histograms.items():
+        parts = (low.histograms[name], held, high.histograms[name])
+        below = [list(accumulate(part.counts)) for part in parts]  # at or below each bound
+        assert all(a <= b <= c for a, b, c in zip(*below, strict=True)), (name, below)
+
+
+def _same_quantiles(first: Look, last: Look) -> None:
     """The bucket of one road's quantile is the other's, or one beside it."""
-    here = difference(*_readings(first[0], last[0]), first_counts=False).histograms
-    there = difference(*_readings(first[1], last[1]), first_counts=False).histograms
+    here = difference(*_readings(first.direct, last.direct), first_counts=False).histograms
+    there = difference(*_readings(first.told, last.told), first_counts=False).histograms
     assert here.keys() == there.keys()
     assert {"ttft", "itl", "e2e"} <= here.keys()
     for name in here:
@@ -149,25 +189,25 @@ def _same_quantiles(first: Pair, last: Pair) -> None:
             assert other.low <= (one.high or other.low), (name, share, one, other)
 
 
-def _same_gauges(seen: list[Pair]) -> None:
+def _same_gauges(seen: list[Look]) -> None:
     """What the Prometheus tells is what was true at its last scrape, or is still."""
     matched = 0
     for number in range(4, len(seen)):
-        (reading,) = seen[number][1].readings.values()
-        near = [next(iter(pair[0].readings.values())) for pair in seen[number - 4 : number + 1]]
+        (reading,) = seen[number].told.readings.values()
+        near = [next(iter(look.direct.readings.values())) for look in seen[number - 4 : number + 1]]
         values = [held.gauges["running"] for held in near]
         matched += min(values) <= reading.gauges["running"] <= max(values)
     assert matched >= 0.8 * (len(seen) - 4)
 
 
-def _same_cards(seen: list[Pair]) -> None:
-    here, there = seen[-1][0].gpus, seen[-1][1].gpus
+def _same_cards(seen: list[Look]) -> None:
+    here, there = seen[-1].direct.gpus, seen[-1].told.gpus
     assert here is not None and there is not None
     assert [(gpu.node, gpu.index, gpu.uuid, gpu.model, gpu.pods) for gpu in here] == [
         (gpu.node, gpu.index, gpu.uuid, gpu.model, gpu.pods) for gpu in there
     ]
     for place, card in enumerate(there):
-        near = [pair[0].gpus[place] for pair in seen[-6:] if pair[0].gpus]
+        near = [look.direct.gpus[place] for look in seen[-6:] if look.direct.gpus]
         uses = [held.util for held in near if held.util is not None]
         assert card.util is not None
         assert min(uses) - 15 <= card.util <= max(uses) + 15

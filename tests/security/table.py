@@ -126,6 +126,9 @@ PAGES: dict[str, Row] = {
     "cluster_quota": shows(
         "cluster", "cluster.register", POST=asked("cluster.register", quotas="Standard_X 3")
     ),
+    "cluster_metrics": shows(
+        "cluster", "cluster.register", POST=asked("cluster.register", road="direct")
+    ),
     "cluster_credential": shows(
         "cluster", "cluster.register", POST=Cell("cluster.register", (422,))
     ),
@@ -223,6 +226,13 @@ API: dict[str, Row] = {
     "api-cluster-list": shows(POST=Cell("cluster.register", (422,))),
     "api-cluster-detail": shows("cluster", DELETE=Cell("cluster.remove", (204, 422))),
     "api-cluster-nodes": shows("cluster"),
+    "api-cluster-metrics": Row(
+        "cluster",
+        {
+            "GET": Cell("view"),
+            "PATCH": Cell("cluster.register", (200,), body={"road": "direct"}),
+        },
+    ),
     "api-cluster-check": acts("cluster", "cluster.check"),
     "api-cluster-cordon": Row(
         "cluster", {"POST": Cell("cluster.cordon", (200, 202), body={"reason": "Power work"})}

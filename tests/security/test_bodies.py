@@ -328,6 +328,10 @@ def test_a_malformed_id_is_not_found(world: World, text: str) -> None:
 LONG = ["x" * 5000, "9" * 5000, "\u0661", "", "é" * 400]
 FORMS: list[tuple[str, str, dict[str, str]]] = [
     ("cluster_cordon", "all", {"comment": "{}"}),
+    ("cluster_metrics", "all", {"road": "{}"}),
+    ("cluster_metrics", "all", {"road": "prometheus", "service": "{}", "prefix": "{}"}),
+    ("cluster_metrics", "all", {"road": "prometheus", "url": "{}", "ca": "{}", "token": "{}"}),
+    ("cluster_metrics", "all", {"road": "direct", "matchers": "{}={}"}),
     ("cluster_quota", "all", {"quotas": "{}"}),
     ("cluster_quota", "all", {"quotas": "Standard_X {}"}),
     ("cluster_quota", "all", {"quotas": "{} 3"}),
