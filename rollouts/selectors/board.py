@@ -7,10 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db.models import Prefetch
 from django.urls import reverse
+from django.utils import timezone
 
 from fleetportal.accounts.principal import Principal
 from fleetportal.kit.format import duration
@@ -22,6 +24,7 @@ from rollouts.selectors.facts import strategy_of, target_view
 from rollouts.selectors.words import READINESS, Wait, gate_label, wait_of
 from rollouts.states import APPROVAL, GATE, ROLLOUT, STAGE, TARGET
 from workspaces.selectors.deployment import phases, why
+from workspaces.selectors.startup import Startup, startups
 
 MOST_TARGETS = 12  # beyond: counts and exceptions only
 EXCEPTIONS = ("failed", "conflict", "cluster_away")
@@ -38,12 +41,13 @@ Dict = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """A rollout's rows, read once (five queries whatever its size)."""
+    """A rollout's rows, read once (five queries whatever its size, two more while one starts)."""
 
     rollout: Rollout
     stages: Sequence[Stage]
     targets: Sequence[Target]
     approvals: Mapping[object, Approval]  # the newest request of each gate
+    expected: Mapping[UUID, Startup]  # when workspaces that start will be ready
 
     def of(self, stage: Stage) -> list[Target]:
         return [target for target in self.targets if target.stage_id == stage.pk]
@@ -56,17 +60,22 @@ class Parts:
 def parts_of(rollout: Rollout) -> Parts:
     gates = Prefetch("gates", queryset=Gate.objects.order_by("kind"))
     asked = with_votes(Approval.objects.filter(rollout=rollout)).order_by("created_at")
+    targets = targets_of(rollout)
+    begun = [target.new for target in targets if target.new and target.applied]
     return Parts(
         rollout=rollout,
         stages=list(rollout.stages.prefetch_related(gates)),
-        targets=targets_of(rollout),
+        targets=targets,
         approvals={one.gate_id: one for one in asked},
+        expected=startups(begun, timezone.now()),
     )
 
 
 def targets_of(rollout: Rollout) -> list[Target]:
     """The targets with their workspaces, without the large columns of either."""
-    rows = rollout.targets.select_related("cluster", "stage", "new", "old", "restored")
+    rows = rollout.targets.select_related(
+        *("cluster", "stage", "new__revision", "new__pool", "old", "restored")
+    )
     heavy = ("cluster__pools_packed", "cluster__nodes_packed", "cluster__credential_sealed")
     made = [f"{name}__manifests" for name in ("new", "old", "restored")]
     return list(rows.defer(*heavy, *made))
@@ -181,6 +190,7 @@ def _target(parts: Parts, target: Target, now: datetime) -> Dict:
         "tone": state.tone,
         "message": _message(target),
         "phases": _phases(target),
+        "startup": parts.expected.get(target.new_id) if target.new_id else None,
         "notes": _notes(parts, target, now),
     }
 

@@ -69,7 +69,7 @@
     opening = true;
     topics = names;
     try {
-      const url = `${document.body.dataset.liveTicket}?topics=${encodeURIComponent(names)}`;
+      const url = `${document.body.dataset.ticketUrl}?topics=${encodeURIComponent(names)}`;
       const answer = await fetch(url, { headers: { "HX-Request": "true", Accept: "application/json" }, signal: AbortSignal.timeout(10000) });
       if (answer.status !== 200) throw new Error(String(answer.status));
       const { ticket } = await answer.json();
@@ -82,7 +82,7 @@
     }
   }
   function open(ticket) {
-    const own = new EventSource(`${document.body.dataset.liveStream}?ticket=${encodeURIComponent(ticket)}`);
+    const own = new EventSource(`${document.body.dataset.streamUrl}?ticket=${encodeURIComponent(ticket)}`);
     source = own;
     const on = (name, act) => own.addEventListener(name, (event) => { if (source === own) act(event); });
     on("hearing", () => {

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db.models import Q
+from django.utils import timezone
 
 from clusters.models import Check, ObservedObject
 from fleetportal.accounts.principal import Principal
@@ -25,6 +26,7 @@ from workspaces.selectors.deployments import (
 )
 from workspaces.selectors.motion import motions
 from workspaces.selectors.plans import rail_url, to_yaml
+from workspaces.selectors.startup import Startup, startups
 from workspaces.selectors.truth import true_at
 
 PROMPT = "workspaces.prompt"
@@ -32,8 +34,10 @@ PHASE_WORDS = (
     ("getting_nodes", "node"),
     ("pulling_image", "image"),
     ("loading_weights", "weights"),
+    ("loading", "load"),
     ("benchmarking", "benchmark"),
 )
+LOADING = ("loading_weights", "loading")  # one state of KAITO's, told apart by the download
 CONDITION_WORDS = {
     "NodeClaimReady": "Nodes claimed",
     "NodesReady": "Nodes ready",
@@ -69,6 +73,7 @@ class WorkspaceRow:
     kubectl: str
     away: bool
     seen_at: datetime | None  # when it was last known to be so
+    startup: Startup | None = None  # when it will be ready
 
 
 def deployment_for(principal: Principal, pk: UUID | str) -> Deployment | None:
@@ -91,10 +96,11 @@ def workspaces_of(deployment: Deployment) -> list[Workspace]:
 
 
 def rows_of(workspaces: Sequence[Workspace]) -> list[WorkspaceRow]:
-    return [workspace_row(workspace) for workspace in workspaces]
+    expected = startups(workspaces, timezone.now())
+    return [workspace_row(workspace, expected.get(workspace.pk)) for workspace in workspaces]
 
 
-def workspace_row(workspace: Workspace) -> WorkspaceRow:
+def workspace_row(workspace: Workspace, startup: Startup | None = None) -> WorkspaceRow:
     away = workspace.state == "unknown" or workspace.cluster.state not in ("ready", "degraded")
     return WorkspaceRow(
         workspace=workspace,
@@ -106,6 +112,7 @@ def workspace_row(workspace: Workspace) -> WorkspaceRow:
         kubectl=kubectl_line(workspace),
         away=away,
         seen_at=true_at(workspace, workspace.cluster),
+        startup=startup,
     )
 
 
@@ -122,13 +129,15 @@ def why(workspace: Workspace) -> str:
 
 
 def phases(workspace: Workspace) -> list[Dict]:
-    """node > image > weights > benchmark, each done, now, todo or bad."""
+    """node > image > weights > load > benchmark, each done, now, todo or bad."""
     if workspace.state in ("retiring", "planned"):
         return []
     seen = [key for key, _ in PHASE_WORDS if key in workspace.phases]
     done = workspace.state == "ready" or bool(workspace.phases.get("ready"))
     keys = [key for key, _ in PHASE_WORDS]
-    now = keys.index(workspace.state) if workspace.state in keys else max(0, len(seen) - 1)
+    here = keys.index(workspace.state) if workspace.state in keys else -1
+    last = max((keys.index(key) for key in seen), default=0)  # of those whose beginning was seen
+    now = last if here < 0 or (workspace.state, keys[last]) == LOADING else here
     return [
         {"label": word, "is": "done" if done else _phase(number, now, workspace.state)}
         for number, (_, word) in enumerate(PHASE_WORDS)

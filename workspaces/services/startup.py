@@ -9,21 +9,25 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import timedelta
 
+from django.db import transaction
 from django.utils import timezone
 
 from clusters.gateway import Gateway, kinds
 from clusters.models import ObservedObject
 from clusters.services.connections import gateway_of
+from fleetportal.kit import news
 from fleetportal.kit.errors import PortalError, Stale
 from fleetportal.kit.states import move
 from fleetportal.pulse import leases
 from workspaces.models import Workspace
+from workspaces.selectors.startup import downloads
 from workspaces.states import WORKSPACE
 
 TASK = "workspaces.startup"
 LEASE = 20.0
 LOOK_AGAIN = timedelta(seconds=2)
 BENCHMARK = "benchmark in progress"
+DOWNLOADING, LOADING = "downloading", "loading"  # in Workspace.phases, beside KAITO's
 
 
 def startup_look(pk: str) -> None:
@@ -40,6 +44,8 @@ def startup_look(pk: str) -> None:
     if benchmarking:
         with suppress(Stale):  # the collector has seen more by now
             _say(workspace)
+    else:
+        _note_download(workspace)
     leases.release(workspace, not_before=timezone.now() + LOOK_AGAIN)
 
 
@@ -60,6 +66,23 @@ def _measures(workspace: Workspace, gateway: Gateway, pod: str) -> bool:
         kinds.EVENT, workspace.namespace, field_selector=f"involvedObject.name={pod}"
     )
     return any(BENCHMARK in str(event.get("message", "")) for event in events)
+
+
+def _note_download(workspace: Workspace) -> None:
+    """Keep when the weights were there: a download that its pods spoke of and now do not.
+
+    Only for people and for later estimates: a moment that is lost to another write costs nothing.
+    """
+    now = timezone.now()
+    under_way = workspace.pk in downloads([workspace], now)
+    if under_way == (DOWNLOADING in workspace.phases) or LOADING in workspace.phases:
+        return
+    key = DOWNLOADING if under_way else LOADING
+    with transaction.atomic():
+        row = Workspace.objects.select_for_update().get(pk=workspace.pk)
+        row.phases.setdefault(key, now.isoformat())
+        Workspace.objects.filter(pk=row.pk).update(phases=row.phases)
+        news.changed_row(workspace)
 
 
 def _say(workspace: Workspace) -> None:
