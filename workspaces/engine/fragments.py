@@ -25,11 +25,13 @@ _CAPACITY = np.uint8(1 << kernel.POOL_FILTERS.index("capacity"))
 class Room:
     """What one cluster can still take. `largest`, `blocked`: numbers of models, largest first;
     `largest` None: none fits. `blocked` would fit by `free` GPUs, but no node has enough.
-    `why`: nothing may be placed there at all, and nobody can say what would fit."""
+    `addable`: nodes that declared quota still lets come; None: nobody declared one. `why`: nothing
+    may be placed there at all."""
 
     cluster: ClusterFacts
     free: int
     whole_free_nodes: int
+    addable: int | None
     largest: int | None
     fits: int
     blocked: tuple[int, ...]
@@ -99,6 +101,7 @@ def _room(
     counts = (
         sum(pool.free for pool in cluster.pools if pool.sharing == "none"),
         sum(pool.whole_free_nodes for pool in cluster.pools),
+        _addable(cluster),
     )
     if why:
         return Room(cluster, *counts, None, 0, (), why)
@@ -109,3 +112,11 @@ def _room(
         fits=int(fits.sum()),
         blocked=tuple(model for model in order if blocked[model] and not fits[model]),
     )
+
+
+def _addable(cluster: ClusterFacts) -> int | None:
+    """Before claims: what the quota says."""
+    found = [pool for pool in cluster.pools if pool.kind is PoolKind.PROVISIONABLE]
+    left = [None if p.quota_nodes is None else max(0, p.quota_nodes - p.nodes) for p in found]
+    known = [count for count in left if count is not None]
+    return sum(known) if len(known) == len(left) else None

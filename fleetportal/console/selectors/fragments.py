@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from clusters.models import Cluster
+from clusters.selectors.census import SILENT
 from workspaces.services.facts import claimed_nodes
 from workspaces.services.fit import cluster_rooms
 
@@ -25,11 +26,13 @@ MOST_BLOCKED = 3  # models that a line names
 @dataclass(frozen=True, slots=True)
 class RoomLine:
     """One cluster. `largest` "": no model fits. `blocked`: the largest models that would fit by
-    the number of free GPUs but by no node; `more` of them are not named. `why`: unknown, since."""
+    the number of free GPUs but by no node; `more` of them are not named. `why`: nothing may be
+    placed there; `known`: its GPUs are, nevertheless."""
 
     cluster: str
     free: int
     whole_free_nodes: int
+    addable: int | None
     largest: str
     largest_slug: str
     fits: int
@@ -37,6 +40,7 @@ class RoomLine:
     blocked: tuple[str, ...]
     more: int
     why: str
+    known: bool
 
     @property
     def fragmented(self) -> bool:
@@ -65,6 +69,7 @@ def _lines(clusters: Sequence[Cluster]) -> list[RoomLine]:
                 cluster=room.cluster.name,
                 free=room.free,
                 whole_free_nodes=room.whole_free_nodes,
+                addable=room.addable,
                 largest=largest.name if largest else "",
                 largest_slug=largest.slug if largest else "",
                 fits=room.fits,
@@ -72,6 +77,7 @@ def _lines(clusters: Sequence[Cluster]) -> list[RoomLine]:
                 blocked=tuple(named),
                 more=len(room.blocked) - len(named),
                 why=room.why,
+                known=room.cluster.state not in SILENT,
             )
         )
     return sorted(lines, key=lambda line: (bool(line.why), not line.fragmented, line.cluster))

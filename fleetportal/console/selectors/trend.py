@@ -138,6 +138,8 @@ def _figure(found: Trend) -> dict[str, Any]:
         unit="%",
         bands=[charts.Band(used, held)],
     )
+    day = "%H:%M" if len(found.hours) <= 24 else "%-d %b"
+    figure["layout"]["xaxis"] |= {"tickformat": day, "nticks": 8}
     figure["layout"]["yaxis"] |= {"range": [0, 100], "rangemode": "normal"}
     return figure
 
