@@ -94,6 +94,17 @@ def places_of(deployment: Deployment, since: datetime | None = None) -> list[Pla
     ]
 
 
+def place_of(workspace: Workspace) -> Place:
+    """Of a row that is read already, with its cluster and revision."""
+    return Place(
+        workspace.cluster_id,
+        workspace.cluster.name,
+        workspace.revision.number,
+        f"{workspace.namespace}/{workspace.name}",
+        workspace.state,
+    )
+
+
 def topics_of(places: Iterable[Place], most: int = 48) -> list[str]:
     """What an open page listens to: new numbers of each workspace that is there."""
     return [place.topic for place in places if place.state != "planned"][:most]

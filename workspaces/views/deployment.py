@@ -96,7 +96,7 @@ def _tab(
 ) -> dict[str, Any]:
     """Only what the open tab shows is read."""
     if tab == "overview":
-        return {"serving_place": serving_place(request, deployment)}
+        return {"serving_place": serving_place(request, deployment, workspaces)}
     if tab == "objects":
         return {"observed": selectors.observed_of(workspaces)}
     if tab == "revisions":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
@@ -18,8 +19,8 @@ from fleetportal.rest.auth import principal_of
 from workspaces.engine.serving import BY_KEY, DEFAULT, RANGES, Range
 from workspaces.engine.serving_charts import BY_KEY as CHARTS_BY_KEY
 from workspaces.engine.serving_charts import CHARTS
-from workspaces.models import Deployment
-from workspaces.selectors.serving import Serving, places_of, serving_of, topics_of
+from workspaces.models import Deployment, Workspace
+from workspaces.selectors.serving import Serving, place_of, places_of, serving_of, topics_of
 from workspaces.views import serving_figures as figures
 
 
@@ -58,9 +59,11 @@ def serving_table(request: HttpRequest, pk: UUID) -> HttpResponse:
     return render(request, "workspaces/serving.html", context)
 
 
-def serving_place(request: HttpRequest, deployment: Deployment) -> dict[str, Any]:
-    """What templates/workspaces/_serving.html wants: one query; numbers come later."""
-    places = places_of(deployment)
+def serving_place(
+    request: HttpRequest, deployment: Deployment, workspaces: Iterable[Workspace]
+) -> dict[str, Any]:
+    """What templates/workspaces/_serving.html wants; numbers come later."""
+    places = [place_of(workspace) for workspace in workspaces]
     return {
         "ranges": RANGES,
         "range": asked_range(request),
