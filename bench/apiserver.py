@@ -165,23 +165,62 @@ def _answer(kind: str, items: list[dict[str, Any]]) -> bytes:
     return head.encode() + body
 
 
+EMPTY = _answer("List", [])
+WATCH = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+BOOKMARK = b'{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"100"}}}\n'
+BOOKMARK_EVERY = 30.0  # seconds
+NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}"
+
+
+def identity(number: int) -> bytes:
+    """What the namespace kube-system of that cluster says."""
+    body = json.dumps({"metadata": {"uid": f"uid-{number}"}}).encode()
+    return f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+
+
 class Server(asyncio.Protocol):
-    """`/clusters/N/...` answers as cluster N."""
+    """`/clusters/N/...` answers as cluster N; watches bring bookmarks and nothing else."""
+
+    lists = 0  # asked for so far, over all connections
 
     def __init__(self, variants: list[dict[str, bytes]]) -> None:
         self._variants = variants
         self._rest = b""
+        self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's own do not inherit from it
+        # uvloop's own do not inherit from it
+        self._transport = cast(asyncio.Transport, transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
 
     def data_received(self, data: bytes) -> None:
         self._rest += data
         while b"\r\n\r\n" in self._rest:
             head, _, self._rest = self._rest.partition(b"\r\n\r\n")
-            path = head.split(b" ", 2)[1].decode().partition("?")[0]
-            _, _, number, rest = path.split("/", 3)
-            self._transport.write(self._variants[int(number) % VARIANTS]["/" + rest])
+            path, _, query = head.split(b" ", 2)[1].decode().partition("?")
+            if "watch=true" in query:
+                self._transport.write(WATCH)
+                self._bookmark()
+            else:
+                self._transport.write(self._answer(path))
+
+    def _answer(self, path: str) -> bytes:
+        if path == "/lists":
+            return _answer(str(Server.lists), [])
+        _, _, number, rest = path.split("/", 3)
+        if rest == "api/v1/namespaces/kube-system":
+            return identity(int(number))
+        Server.lists += 1
+        if rest.startswith("apis/resource.k8s.io"):
+            return NOT_FOUND
+        return self._variants[int(number) % VARIANTS].get("/" + rest, EMPTY)
+
+    def _bookmark(self) -> None:
+        self._transport.write(b"%x\r\n%b\r\n" % (len(BOOKMARK), BOOKMARK))
+        self._timer = asyncio.get_running_loop().call_later(BOOKMARK_EVERY, self._bookmark)
 
 
 async def serve(folder: Path) -> None:

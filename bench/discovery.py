@@ -70,10 +70,10 @@ class PlainConnection(Connection):
 
 def lines() -> list[Line]:
     """Raises AssertionError where the totals differ."""
-    with _servers() as servers:
-        plain = _measure(servers, tls=False)
-        secure = _measure(servers, tls=True)
-        typed = _cpu(lambda: _typed(servers)) / TYPED * CLUSTERS
+    with servers() as found:
+        plain = _measure(found, tls=False)
+        secure = _measure(found, tls=True)
+        typed = _cpu(lambda: _typed(found)) / TYPED * CLUSTERS
     return [
         _line("fetch and parse, plain HTTP", plain["client"], plain["floor"], MOST),
         _line("fetch and parse, TLS", secure["client"], secure["floor"], MOST),
@@ -297,7 +297,7 @@ def _typed(servers: Servers) -> None:
 
 
 @contextmanager
-def _servers() -> Iterator[Servers]:
+def servers() -> Iterator[Servers]:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     with tempfile.TemporaryDirectory() as folder:

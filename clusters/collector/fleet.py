@@ -18,7 +18,7 @@ from functools import partial
 from math import inf
 from typing import ParamSpec, TypeVar
 
-from django.db import Error, InterfaceError, OperationalError, close_old_connections
+from django.db import Error, InterfaceError, OperationalError, connections
 
 from clusters.collector import stores
 from clusters.collector.cache import Cache
@@ -91,8 +91,9 @@ class Fleet:
             await asyncio.gather(*tasks, return_exceptions=True)
             with suppress(Error):
                 await self._db(self._owning, stores.farewell, self.holder)
-            self._storing.shutdown(wait=True)
-            self._owning.shutdown(wait=True)
+            for thread in (self._storing, self._owning):
+                thread.submit(connections.close_all)
+                thread.shutdown(wait=True)
 
     async def _look_safely(self) -> None:
         """A database that is busy or away for a moment must not end the collector. When it is away
@@ -222,8 +223,11 @@ class Fleet:
         self, thread: ThreadPoolExecutor, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
         def work() -> R:
-            close_old_connections()
-            return call(*args, **kwargs)
+            try:
+                return call(*args, **kwargs)
+            except Error:  # perhaps the connection is the problem
+                connections.close_all()
+                raise
 
         return await asyncio.get_running_loop().run_in_executor(thread, work)
 

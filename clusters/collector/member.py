@@ -122,6 +122,7 @@ class Member:
             for watching in WATCHED:
                 if not self._versions.get(watching.name):
                     await self._list(watching)
+        self.client.close()  # its buffers grew with the lists; signs of life need small ones
         self._changed.set()
         self._watching = True
         await self._say()
