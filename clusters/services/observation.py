@@ -13,6 +13,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from clusters import selectors
+from clusters.engine.clouds import BYO
 from clusters.engine.health import Contact, Health, next_health
 from clusters.engine.inventory import Inventory, Quota, build_inventory
 from clusters.engine.shapes import Node, Pod, ResourceClaim, ResourceSlice
@@ -63,6 +64,7 @@ def inventory_store(
         mode=mode,
         now=at,
     )
+    _place(cluster, found)
     book = price_book()
     pools = tuple(pool_priced(cluster, pool, book) for pool in found.pools)
     packed = {"pools_packed": selectors.pack(pools), "nodes_packed": selectors.pack(found.nodes)}
@@ -73,7 +75,7 @@ def inventory_store(
         return False
     with _held(fence):
         Cluster.objects.filter(pk=cluster.pk).update(
-            **packed, **fresh, region=cluster.region or found.region
+            **packed, **fresh, region=cluster.region, provider=cluster.provider
         )
         _store_pools(cluster, pools, at)
         heat_store(cluster=cluster, at=at)
@@ -82,6 +84,12 @@ def inventory_store(
     for key, value in {**packed, **fresh}.items():
         setattr(cluster, key, value)
     return True
+
+
+def _place(cluster: Cluster, found: Inventory) -> None:
+    """Where the cluster is, by its nodes, as far as nobody has said it: prices depend on it."""
+    cluster.region = cluster.region or found.region
+    cluster.provider = cluster.provider or ("" if found.provider == BYO else found.provider)
 
 
 def seen(clusters: Iterable[object], at: datetime, *, holder: str) -> None:
