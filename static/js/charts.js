@@ -5,6 +5,7 @@
 (() => {
   const POLL = [13000, 17000]; // milliseconds
   const STALE = 60, OLD = 300; // seconds of age: amber, then grey
+  const SLOWEST = 60000; // between two looks at a long range: a point of hours moves little
   const CONFIG = { displayModeBar: false, responsive: true, doubleClick: false };
   const offset = Number(document.querySelector("meta[name=server-now]")?.content ?? Date.now()) - Date.now();
   const now = () => Date.now() + offset;
@@ -37,7 +38,12 @@
     resting() { return document.hidden || window.fleetLive?.paused(); }
     asked() { return new URLSearchParams(new FormData(this.form)); }
     resume() { if (!this.resting()) this.look(); }
+    fresh() {
+      const step = this.data ? this.data.x[1] - this.data.x[0] : 0;
+      return Date.now() - (this.lookedAt ?? 0) < Math.min(SLOWEST, step / 10);
+    }
     heard(topics) {
+      if (this.fresh()) return;
       const own = this.root.dataset.topics.split(" ");
       if (!topics || own.some((topic) => topics.includes(topic))) this.soon();
     }
@@ -56,6 +62,7 @@
       clearTimeout(this.timer);
       this.timer = setTimeout(() => this.look(), POLL[0] + Math.random() * (POLL[1] - POLL[0]));
       if (this.resting()) return;
+      this.lookedAt = Date.now();
       const query = this.asked().toString();
       try {
         const data = await this.fetch(query);

@@ -199,6 +199,7 @@ def test_every_chart_has_a_table_and_all_numbers_are_a_csv(
     client = client_for(people.viewer)
     html = client.get(f"/deployments/{chat.pk}/metrics/?chart=ttft").content.decode()
     assert "p95 (s)" in html and ">0.48 <" in html and "0.1 to 0.5 s" in html
+    assert "histogram_quantile(0.95, sum by (le) (rate(vllm:time_to_first_token" in html
     answer = client.get(f"/deployments/{chat.pk}/metrics/?format=csv")
     assert answer.headers["Content-Type"].startswith("text/csv")
     head, row = list(csv.reader(io.StringIO(answer.content.decode())))

@@ -41,6 +41,7 @@ class Serving:
     sources: tuple[Source, ...]
     marks: tuple[Mark, ...]
     empty: str
+    subjects: tuple[str, ...]  # namespace/name of the objects that `lines` are made of
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,7 @@ def serving_of(deployment: Deployment, asked: Range, cluster: str, now: datetime
         sources=sources,
         marks=tuple(marks(deployment.pk, starts[0])),
         empty="" if made else _why_empty(chosen, sources, asked),
+        subjects=tuple(sorted({place.subject for place in chosen})),
     )
 
 

@@ -55,6 +55,7 @@ def serving_table(request: HttpRequest, pk: UUID) -> HttpResponse:
         "chart": chart,
         "header": figures.header(chart),
         "rows": figures.rows(serving, chart),
+        "promql": figures.promql(serving, chart),
     }
     return render(request, "workspaces/serving.html", context)
 

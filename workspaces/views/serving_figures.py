@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from clusters.engine.telemetry.promql import signal_text
 from fleetportal.kit import charts
 from fleetportal.kit.format import exact, num
 from workspaces.engine.serving import DAY, Line, rounded
@@ -106,6 +107,21 @@ def _now(chart: Chart, found: Sequence[tuple[Curve, list[float | None]]]) -> str
     last = next((value for value in reversed(held) if value is not None), None)
     label = f"{curve.label} " if len(chart.curves) > 1 else ""
     return f"{label}{words(last, chart.unit)}"
+
+
+def promql(serving: Serving, chart: Chart) -> list[str]:
+    """What to ask a Prometheus of one's own for finer or older numbers than are kept here."""
+    if not serving.lines:
+        return []
+    names = sorted({subject.partition("/")[2] for subject in serving.subjects})
+    spaces = sorted({subject.partition("/")[0] for subject in serving.subjects})
+    matchers = 'namespace=~"{}",pod=~"({})-.*"'.format("|".join(spaces), "|".join(names))
+    window = "1h" if serving.asked.seconds > DAY else "5m"
+    runtime = serving.lines[0].runtime
+    texts = (
+        signal_text(runtime, signal, window=window, matchers=matchers) for signal in chart.signals
+    )
+    return [text for text in texts if text]
 
 
 # --- the same as a table --------------------------------------------------------------------------
