@@ -38,18 +38,15 @@
     resting() { return document.hidden || window.fleetLive?.paused(); }
     asked() { return new URLSearchParams(new FormData(this.form)); }
     resume() { if (!this.resting()) this.look(); }
-    fresh() {
-      const step = this.data ? this.data.x[1] - this.data.x[0] : 0;
-      return Date.now() - (this.lookedAt ?? 0) < Math.min(SLOWEST, step / 10);
-    }
+    least() { return this.data ? Math.min(SLOWEST, (this.data.x[1] - this.data.x[0]) / 10) : 0; }
     heard(topics) {
-      if (this.fresh()) return;
       const own = this.root.dataset.topics.split(" ");
       if (!topics || own.some((topic) => topics.includes(topic))) this.soon();
     }
     soon() {
       if (this.resting() || this.waiting) return;
-      this.waiting = setTimeout(() => { this.waiting = 0; this.look(); }, Math.random() * 150);
+      const rest = Math.max(0, (this.lookedAt ?? 0) + this.least() - Date.now());
+      this.waiting = setTimeout(() => { this.waiting = 0; this.look(); }, rest + Math.random() * 150);
     }
     choose() {
       this.etag = "";
@@ -60,7 +57,7 @@
     }
     async look() {
       clearTimeout(this.timer);
-      this.timer = setTimeout(() => this.look(), POLL[0] + Math.random() * (POLL[1] - POLL[0]));
+      this.timer = setTimeout(() => this.look(), Math.max(this.least(), POLL[0] + Math.random() * (POLL[1] - POLL[0])));
       if (this.resting()) return;
       this.lookedAt = Date.now();
       const query = this.asked().toString();
