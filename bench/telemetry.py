@@ -1,0 +1,224 @@
+"""What metrics cost the database: bytes a day by table, and how long the one writer is held.
+
+A cluster has ten nodes of eight measured cards and four deployments of two vLLM pods each. Real
+scrapes' values go through the real service; sizes are what SQLite's dbstat says of the rows.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import time
+from collections.abc import Iterable, Mapping
+
+from bench import portal  # first: it sets Django up
+
+# isort: split
+from django.db import connection
+
+from bench.placement import fleet
+from bench.report import Line, ms, table
+from clusters.engine.telemetry.types import (
+    GpuSample,
+    Histogram,
+    RuntimeReading,
+    Scrape,
+    Target,
+)
+from clusters.models import Cluster, ServingTick, Watch
+from clusters.services.telemetry import Seen, looks_store
+
+CLUSTERS, NODES, CARDS, SUBJECTS, PODS = 40, 10, 8, 4, 2
+LOOKS = 4 * 61  # a little more than an hour
+BATCH = 10  # clusters in one transaction
+NOON = 1_800_000_000.0
+BOUNDS = {
+    "ttft": (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5,
+             10.0, 20.0, 40.0, 80.0, 160.0, 640.0, 2560.0),
+    "itl": (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5,
+            10.0, 20.0, 40.0, 80.0),
+    "e2e": (0.3, 0.5, 0.8, 1.0, 1.5, 2.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0, 50.0, 60.0,
+            120.0, 240.0, 480.0, 960.0, 1920.0, 7680.0),
+}  # fmt: skip
+MEDIAN = {"ttft": 0.12, "itl": 0.018, "e2e": 2.6, "queue": 0.05, "tpot": 0.018}
+BOUNDS |= {"queue": BOUNDS["e2e"], "tpot": BOUNDS["itl"]}
+EXPORTED = (
+    "cache_hits", "cache_queries", "e2e", "errors", "generation_tokens", "itl", "kv_usage",
+    "preemptions", "prompt_tokens", "queue", "requests", "running", "tpot", "ttft", "waiting",
+)  # fmt: skip
+DAY = 86_400
+ROWS = {15: 6 * 3600 // 15, 60: 14 * 1440, 3600: 400 * 24}  # ticks of one subject that are kept
+
+
+class Pod:
+    """A process that counts."""
+
+    def __init__(self, dice: random.Random) -> None:
+        self._dice = dice
+        self._requests = self._tokens = 0
+        self._counts = {name: [0] * (len(bounds) + 1) for name, bounds in BOUNDS.items()}
+        self._totals = dict.fromkeys(BOUNDS, 0.0)
+
+    def reading(self) -> RuntimeReading:
+        new = self._dice.randint(5, 40)
+        self._requests += new
+        self._tokens += new * 130
+        for name in BOUNDS:
+            self._observe(name, new)
+        tokens = {"prompt_tokens": self._requests * 420, "generation_tokens": self._tokens}
+        counters = {"requests": self._requests, "errors": 0, "preemptions": 0, **tokens}
+        counters |= {"cache_queries": self._requests * 420, "cache_hits": self._requests * 84}
+        gauges = {"running": float(new // 3), "waiting": 0.0, "kv_usage": self._dice.random()}
+        histograms = {
+            name: Histogram(BOUNDS[name], tuple(counts), self._totals[name])
+            for name, counts in self._counts.items()
+        }
+        return RuntimeReading("vllm", "phi", counters, histograms, gauges, {}, EXPORTED)
+
+    def _observe(self, name: str, count: int) -> None:
+        for _ in range(count):
+            value = MEDIAN[name] * self._dice.lognormvariate(0, 0.6)
+            place = sum(bound < value for bound in BOUNDS[name])
+            self._counts[name][place] += 1
+            self._totals[name] += value
+
+
+def main() -> int:
+    print(table(lines()))
+    return 0
+
+
+def lines() -> list[Line]:
+    portal.migrate()
+    portal.clusters_create(fleet(CLUSTERS))
+    clusters = list(Cluster.objects.order_by("name"))
+    Watch.objects.bulk_create([Watch(cluster=one, lease_token=1) for one in clusters])
+    spent = run(clusters)
+    return [*speed(spent), *sizes()]
+
+
+def run(clusters: list[Cluster]) -> list[float]:
+    """An hour of looks. Seconds of every transaction of BATCH clusters."""
+    dice = random.Random(1)
+    worlds = {one.pk: _world(dice) for one in clusters}
+    spent = []
+    for look in range(LOOKS):
+        for first in range(0, len(clusters), BATCH):
+            batch = clusters[first : first + BATCH]
+            seen = [
+                Seen(one.pk, _scrape(NOON + 15 * look, worlds[one.pk], dice), 1) for one in batch
+            ]
+            began = time.perf_counter()
+            looks_store(seen)
+            spent.append(time.perf_counter() - began)
+    return spent
+
+
+def _world(dice: random.Random) -> Mapping[Target, Pod]:
+    names = [f"fp-assist/chat-{number}" for number in range(SUBJECTS)]
+    return {
+        Target(
+            "serving",
+            "fp-assist",
+            f"{name[10:]}-1a2b3-{pod}",
+            f"{dice.getrandbits(128):032x}",
+            f"node-{pod}",
+            5000,
+            "/metrics",
+            name,
+        ): Pod(dice)
+        for name in names
+        for pod in range(PODS)
+    }
+
+
+def _scrape(at: float, world: Mapping[Target, Pod], dice: random.Random) -> Scrape:
+    readings = {target.uid: pod.reading() for target, pod in world.items()}
+    return Scrape(at, "direct", readings, tuple(world), tuple(_cards(dice)), {})
+
+
+def _cards(dice: random.Random) -> Iterable[GpuSample]:
+    for node in range(NODES):
+        for index in range(CARDS):
+            uuid = f"GPU-{node:08x}-{index:04x}-4c39-9a57-0123456789ab"
+            used, power = float(dice.randint(1000, 80_000)), float(dice.randint(60, 700))
+            yield GpuSample(
+                *(f"node-{node}.internal", index, uuid, "nvidia", "NVIDIA H100 80GB HBM3"),
+                util=float(dice.randint(0, 100)),
+                memory_used=used,
+                memory_total=81_559.0,
+                power=power,
+                temperature=float(dice.randint(30, 80)),
+                xid=0,
+            )
+
+
+def speed(spent: list[float]) -> list[Line]:
+    ordered = sorted(spent)
+    per_look = sum(spent) / len(spent) / BATCH
+    share = per_look * 1_000 / 15
+    return [
+        Line(f"store {BATCH} clusters, median", ms(ordered[len(ordered) // 2] * 1e3), "", None,
+             "<= 50 ms in the transaction", None),
+        Line(f"store {BATCH} clusters, p95", ms(ordered[len(ordered) * 95 // 100] * 1e3), "", None,
+             "", None),
+        Line("1,000 clusters every 15 s", f"{share:.0%} of one core", "", None, "< 100 %",
+             share < 1),
+    ]  # fmt: skip
+
+
+def sizes() -> list[Line]:
+    """Bytes a day that are written anew, and what stands there once everything is kept long
+    enough, for 9, 100 and 1,000 clusters."""
+    found = []
+    each = tick_bytes()
+    per_day = SUBJECTS * sum(each[seconds] * DAY / seconds for seconds in ROWS)
+    kept = SUBJECTS * sum(each[seconds] * rows for seconds, rows in ROWS.items())
+    state, hours = _size("telemetry") + _size("heatrow"), _hour_bytes()
+    per_day += hours * 24
+    kept += state + hours * 24 * 7 + 250 * 24 * 393
+    for seconds, size in each.items():
+        found.append(Line(f"bytes of a tick of {seconds} s", f"{size:.0f}", "", None, "", None))
+    found.append(Line("bytes of an hour of 80 cards", f"{hours:,.0f}", "", None, "", None))
+    found.append(Line("bytes of the state now", f"{state:,.0f}", "", None, "", None))
+    for count in (9, 100, 1_000):
+        words = f"{per_day * count / 1e6:,.0f} MB a day, {kept * count / 1e9:,.2f} GB kept"
+        found.append(Line(f"{count:,} clusters", words, "", None, "", None))
+    return found
+
+
+def tick_bytes() -> dict[int, float]:
+    """With its share of the indexes; blobs differ by length of the tick, the rest does not."""
+    rows = ServingTick.objects.count()
+    overhead = _total("servingtick") / rows
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT resolution, avg(length(packed)), (SELECT avg(length(packed)) FROM "
+            "clusters_servingtick) FROM clusters_servingtick GROUP BY resolution"
+        )
+        return {seconds: overhead - mean + size for seconds, size, mean in cursor.fetchall()}
+
+
+def _hour_bytes() -> float:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT min(length(packed)) FROM clusters_gpuhour WHERE minutes = 60")
+        return float(cursor.fetchone()[0]) + 250
+
+
+def _size(name: str) -> float:
+    return _total(name) / CLUSTERS
+
+
+def _total(name: str) -> float:
+    """A table and its indexes, in bytes."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT sum(pgsize) FROM dbstat WHERE name IN "
+            "(SELECT name FROM sqlite_master WHERE tbl_name = %s)",
+            [f"clusters_{name}"],
+        )
+        return float(cursor.fetchone()[0])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
