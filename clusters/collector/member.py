@@ -60,6 +60,7 @@ class Member:
         *,
         lists: Slots | None = None,
         companions: Sequence[Companion] = (),
+        audit: float = AUDIT,
     ) -> None:
         self.client = client
         self.uid = uid
@@ -68,6 +69,7 @@ class Member:
         self._flush = flush
         self._lists = lists or Slots(1, LASTING)
         self._companions = companions
+        self._audit = audit
         self._watching = False  # everything is listed and watched
         self._heard = 0.0  # the last sign of life, loop time
         self._versions: dict[str, str] = {}  # by kind: from where a watch goes on
@@ -175,13 +177,13 @@ class Member:
 
         Audits of kinds and clusters are spread: the first comes at a random moment of the hour.
         """
-        due = _now() + AUDIT * random.uniform(0.1, 1.0)  # noqa: S311 - spread
+        due = _now() + self._audit * random.uniform(0.1, 1.0)  # noqa: S311 - spread
         while True:
             try:
                 async with asyncio.timeout_at(self._until(watching, due)):
                     await self._watch_on(watching)
             except TimeoutError:
-                due = _now() + AUDIT
+                due = _now() + self._audit
             except Gone:
                 self.client.pace.failed()
             await self._list(watching)
