@@ -78,6 +78,7 @@ STORY: dict[str, Spec] = {
                 "name": "legacy-mistral",
                 "preset": "mistralai/Mistral-7B-Instruct-v0.3",
                 "instance_type": A100_PAIR,
+                "annotations": {"fleetsim.dev/clients": "none"},  # two cards that nobody uses
             }
         ],
     ),

@@ -150,7 +150,8 @@ def seed_pod(
 
 
 def workspace(row: Obj) -> Obj:
-    """A Workspace of other people: {namespace, name, preset, instance_type?, selector?}."""
+    """A Workspace of other people: {namespace, name, preset, instance_type?, selector?,
+    annotations?}."""
     selector = row.get("selector") or {"apps": row["name"]}
     resource: Obj = {"labelSelector": {"matchLabels": selector}}
     if row.get("instance_type"):
@@ -162,7 +163,7 @@ def workspace(row: Obj) -> Obj:
             "name": row["name"],
             "namespace": row["namespace"],
             "labels": {"team": row["namespace"]},
-            "annotations": {"fleetsim.dev/clients": "none"},
+            "annotations": dict(row.get("annotations", {})),
         },
         "resource": resource,
         "inference": {"preset": {"name": row["preset"]}},
