@@ -1,8 +1,7 @@
 """Cards that drivers publish for dynamic resource allocation, and who holds them. Pure.
 
-Free is what is in the newest whole generation of slices, in no claim's allocation, without a taint
-that keeps pods away. Parts of one card (MIG) count for their card: it is taken while any of them
-is. Source: Kubernetes `resource.k8s.io/v1`; NVIDIA k8s-dra-driver-gpu for attribute names.
+Free is what is in the newest whole generation of slices, in no claim, without a taint that keeps
+pods away. A card is taken while any part of it (MIG) is. Source: Kubernetes `resource.k8s.io/v1`.
 """
 
 from __future__ import annotations
@@ -90,7 +89,7 @@ NO_DRA = DraCluster({}, (), frozenset(), ())
 def read_dra(slices: Iterable[ResourceSlice], claims: Iterable[ResourceClaim]) -> DraCluster:
     """Devices by node and who holds them."""
     nodes: dict[str, DraNode] = {}
-    incomplete = []
+    incomplete: list[str] = []
     for (driver, pool), found in sorted(_pools(slices).items()):
         if len(found) != found[0].spec.pool.resource_slice_count:
             incomplete.append(f"{driver}/{word(pool)}")
@@ -99,8 +98,9 @@ def read_dra(slices: Iterable[ResourceSlice], claims: Iterable[ResourceClaim]) -
             _add(nodes, driver, pool, item)
     places = {device.key: node for node in nodes.values() for device in node.devices}
     holders = sorted(_holders(claims, places), key=lambda holder: (holder.name, holder.devices))
-    for key in (key for holder in holders for key in holder.devices):
-        places[key].taken.add(key)
+    for holder in holders:
+        for key in holder.devices:
+            places[key].taken.add(key)
     pods = frozenset(holder.name for holder in holders if not holder.name.startswith("claim "))
     return DraCluster(nodes, holders, pods, incomplete)
 
@@ -120,8 +120,7 @@ def shares_of(node: DraNode) -> tuple[ShareFacts, ...]:
     for device in node.devices:
         if device.profile:
             by_profile[device.profile, device.memory_mib].append(device)
-    found = []
-    free = _free(node)
+    found, free = [], _free(node)
     for (profile, memory), devices in sorted(by_profile.items(), key=lambda item: str(item[0])):
         used = sum(device.key in node.taken for device in devices)
         open_ = sum(device.key in free for device in devices)

@@ -7,6 +7,7 @@ HAMi pkg/device/devices.go, docs/develop/protocol.md.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -67,8 +68,8 @@ def decode_register(text: str) -> list[tuple[CardFacts, str]]:
     """Cards with their models, from either encoding; what cannot be read is left out."""
     if text.lstrip().startswith("["):
         try:
-            entries = msgspec.json.decode(text.encode(errors="replace"))
-        except (msgspec.DecodeError, RecursionError):
+            entries = json.loads(text)
+        except (ValueError, RecursionError):
             return []
         cards = (_card(entry) for entry in mappings(entries))
     else:
