@@ -10,6 +10,7 @@ import msgspec
 from django.urls import reverse
 
 from clusters.engine import heat as engine
+from clusters.engine.heat import cards_of
 from clusters.engine.telemetry import chunks
 from clusters.engine.telemetry.types import GpuSample
 from clusters.engine.types import NodeFacts, PoolFacts
@@ -80,13 +81,14 @@ class Device:
     stale: bool
     url: str
     spark: Spark | None
+    siblings: tuple[tuple[int, str], ...]  # all cards of the node: number, address
 
 
 def device(principal: Principal, name: str, node: str, index: int, now: datetime) -> Device:
     """Raises Missing where there is no such card, or the principal may not see its cluster."""
     cluster = listed(principal).filter(name=name).first()
     facts = next((one for one in nodes_of(cluster) if one.name == node), None) if cluster else None
-    if cluster is None or facts is None or not 0 <= index < engine.cards_of(facts):
+    if cluster is None or facts is None or not 0 <= index < cards_of(facts):
         raise Missing("There is no such GPU, or you may not see it.")
     measured_at, samples = measured(cluster)
     return _device(principal, cluster, facts, index, measured_at, samples, now)
@@ -140,9 +142,14 @@ def _device(
         measured_at=at if mine else None,
         away=silent(cluster),
         stale=at is not None and (now - at).total_seconds() > STALE,
-        url=reverse("gpu", args=[cluster.name, node.name, index]),
+        url=_address(cluster, node, index),
         spark=_spark(cluster, node.name, index, now),
+        siblings=tuple((card, _address(cluster, node, card)) for card in range(cards_of(node))),
     )
+
+
+def _address(cluster: Cluster, node: NodeFacts, card: int) -> str:
+    return reverse("gpu", args=[cluster.name, node.name, card])
 
 
 def _allocation(cluster: Cluster, node: NodeFacts, index: int, samples: Sequence[GpuSample]) -> str:

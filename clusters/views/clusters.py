@@ -12,11 +12,12 @@ from django.views.decorators.http import require_GET
 from clusters.models import Cluster
 from clusters.selectors import census, detail, listing
 from clusters.selectors.capacity import MODES
+from clusters.selectors.heat_page import heat_section
 from clusters.states import CLUSTER
 from fleetportal.accounts.principal import Principal, declares
 from fleetportal.kit.errors import Missing
 from fleetportal.kit.fragments import fragment
-from fleetportal.kit.htmx import page
+from fleetportal.kit.htmx import is_htmx, page
 from fleetportal.rest.auth import principal_of
 
 PAGE_SIZE = 50
@@ -70,7 +71,11 @@ def cluster_page(request: HttpRequest, name: str) -> HttpResponse:
         "may_remove": principal.may("cluster.remove"),
         "may_audit": principal.may("audit.view"),
     }
-    return page(request, "clusters/cluster.html", context, part="live")
+    if not is_htmx(request):
+        context["heat"] = heat_section(principal, request.GET, name)
+    response = page(request, "clusters/cluster.html", context, part="live")
+    response.charts = True  # type: ignore[attr-defined]  # Plotly writes style rules
+    return response
 
 
 def find(principal: Principal, name: str) -> Cluster:

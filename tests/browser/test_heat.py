@@ -214,9 +214,7 @@ def test_cells_are_read_again_when_the_fleet_changes(map_page: Page) -> None:
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 360])
-def test_axe_finds_nothing_serious_and_nothing_overflows(
-    map_page: Page, theme: str, width: int
-) -> None:
+def test_axe_finds_nothing_serious_and_the_map_fits(map_page: Page, theme: str, width: int) -> None:
     map_page.set_viewport_size({"width": width, "height": 800})
     map_page.evaluate(f"fleetTheme('{theme}')")
     map_page.mouse.click(*point_at(map_page, "prod-weu", "h100-0", 0))
@@ -225,5 +223,14 @@ def test_axe_finds_nothing_serious_and_nothing_overflows(
     map_page.evaluate(AXE)
     found: Any = map_page.evaluate(RUN_AXE)
     assert found == []
-    wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-    assert map_page.evaluate(wide) == 0
+    wide = "(part) => part.scrollWidth - part.clientWidth"
+    assert map_page.locator("#heat").evaluate(wide) == 0
+
+
+def test_a_clusters_page_shows_its_nodes_and_no_way_out(map_page: Page) -> None:
+    show(map_page, "/clusters/prod-weu/")
+    first, second = (cell(map_page, "prod-weu", f"h100-{n}", 0) for n in (0, 1))
+    assert first["x"] == second["x"] and second["y"] > first["y"]
+    expect(map_page.get_by_role("button", name="Back")).to_be_disabled()
+    map_page.mouse.click(*point_at(map_page, "prod-weu", "h100-3", 5))
+    expect(map_page.get_by_role("dialog", name="GPU")).to_contain_text("XID 79")
