@@ -194,6 +194,22 @@ def test_cells_and_nodes_of_the_fleet(
 
 
 @pytest.mark.parametrize("name", READERS)
+def test_free_gpus_and_whole_nodes_of_what_still_fits(
+    name: str, fleet: None, people: People, client_for: ClientFor
+) -> None:
+    client = client_for(reader(people, name))
+    groups = client.get("/fleet/?group=cluster").context["lines"]
+    by_name = {line.name: line.tally for line in groups}
+    answer = client.get("/fleet/parts/fragmentation/?all=1", headers={"HX-Request": "true"})
+    lines = answer.context["lines"]
+    assert {line.cluster for line in lines} == set(by_name)
+    for line in lines:
+        tally = by_name[line.cluster]
+        if not line.why and line.cluster.startswith("x-"):  # the story's pools have no nodes
+            assert (line.free, line.whole_free_nodes) == (tally.free, tally.whole_free), line
+
+
+@pytest.mark.parametrize("name", READERS)
 def test_clusters(
     name: str, fleet: None, people: People, client_for: ClientFor, api: ApiFor
 ) -> None:

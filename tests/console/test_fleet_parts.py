@@ -192,6 +192,17 @@ def test_free_gpus_that_no_node_can_join_are_named(people: People, client_for: C
     assert found.context["lines"][0].cluster == "prod-swc"
 
 
+def test_what_nobody_may_see_is_not_called_free(people: People, client_for: ClientFor) -> None:
+    make_fleet()
+    blind = Cluster.objects.get(name="prod-swc")
+    gaps = [{"feature": "observe", "missing": "list pods", "cost": "Nobody knows what is used."}]
+    put([blind], capabilities=blind.capabilities | {"gaps": gaps})
+    found = part(client_for(people.operator), "fragmentation", "?all=1")
+    line = next(one for one in found.context["lines"] if one.cluster == "prod-swc")
+    assert not line.known and "may not list" in line.why
+    assert ">19<" not in text(found)
+
+
 def test_what_still_fits_agrees_with_the_models_page(people: People, client_for: ClientFor) -> None:
     make_fleet()
     client = client_for(people.operator)

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from clusters.models import Cluster
-from clusters.selectors.census import SILENT
+from clusters.selectors.census import unseen
 from workspaces.services.facts import claimed_nodes
 from workspaces.services.fit import cluster_rooms
 
 MOST_KEPT = 8
 SHOWN = 12
+BLIND = "The portal may not list its nodes or pods, so nobody knows what is free."
 MOST_BLOCKED = 3  # models that a line names
 
 
@@ -60,6 +61,7 @@ def _lines(clusters: Sequence[Cluster]) -> list[RoomLine]:
     if not clusters:
         return []
     entries, rooms = cluster_rooms(names={cluster.name for cluster in clusters})
+    dark = {cluster.name for cluster in clusters if unseen(cluster)}
     lines = []
     for room in rooms:
         named = [entries[number].name for number in room.blocked[:MOST_BLOCKED]]
@@ -76,8 +78,8 @@ def _lines(clusters: Sequence[Cluster]) -> list[RoomLine]:
                 models=len(entries),
                 blocked=tuple(named),
                 more=len(room.blocked) - len(named),
-                why=room.why,
-                known=room.cluster.state not in SILENT,
+                why=room.why or (BLIND if room.cluster.name in dark else ""),
+                known=room.cluster.name not in dark,
             )
         )
     return sorted(lines, key=lambda line: (bool(line.why), not line.fragmented, line.cluster))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
@@ -17,7 +18,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from clusters.models import Cluster
-from clusters.selectors.census import CLASSES, overview
+from clusters.selectors.census import CLASSES, Overview, overview
 from clusters.selectors.heat_page import heat_section
 from fleetportal.accounts.principal import Principal, declares
 from fleetportal.console.selectors import allocation, fleet, fragments, idle, trend
@@ -37,7 +38,7 @@ WORK = ("rollouts", "approvals", "deployments")
 Context = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Asked:
     """What a part is made from."""
 
@@ -45,6 +46,10 @@ class Asked:
     principal: Principal
     clusters: list[Cluster]
     now: datetime
+
+    @cached_property
+    def overview(self) -> Overview:
+        return overview(self.clusters)
 
 
 def _attention(asked: Asked) -> Context:
@@ -54,10 +59,9 @@ def _attention(asked: Asked) -> Context:
 
 
 def _figures(asked: Asked) -> Context:
-    found = overview(asked.clusters)
     return {
-        "overview": found,
-        "figures": fleet.figures(found),
+        "overview": asked.overview,
+        "figures": fleet.figures(asked.overview),
         "seen": fleet.seen(asked.clusters),
     }
 
@@ -87,7 +91,7 @@ def _allocation(asked: Asked) -> Context:
         "group_choices": list(allocation.GROUPS.items()),
         "heading": allocation.GROUPS[group],
         "lines": allocation.groups(asked.principal, asked.clusters, group),
-        "overview": overview(asked.clusters),
+        "overview": asked.overview,
     }
 
 
