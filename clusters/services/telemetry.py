@@ -7,9 +7,11 @@ that a collector whose lease went to another one stores nothing. Nothing here ca
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -54,6 +56,13 @@ class Seen:
     token: int
 
 
+class Stored(NamedTuple):
+    """Which clusters were stored, and for how many seconds the database was held."""
+
+    clusters: set[UUID]
+    held: float
+
+
 @dataclass(slots=True)
 class _Draft:
     """Rows that one scrape becomes."""
@@ -68,17 +77,18 @@ class _Draft:
 
 def telemetry_store(*, cluster: Cluster, scrape: Scrape, token: int) -> bool:
     """Store one scrape. False: the watch is not ours any more, or its numbers cannot be used."""
-    return cluster.pk in looks_store([Seen(cluster.pk, scrape, token)])
+    return cluster.pk in looks_store([Seen(cluster.pk, scrape, token)]).clusters
 
 
-def looks_store(looks: Sequence[Seen]) -> set[UUID]:
-    """Store scrapes of several clusters in one transaction. The clusters that were stored.
+def looks_store(looks: Sequence[Seen]) -> Stored:
+    """Store scrapes of several clusters in one transaction.
 
     At most one scrape for each cluster. The base of the next differences and the ticks commit
     together: a crash loses what was not stored yet, and nothing counts twice.
     """
     rows = Telemetry.objects.in_bulk([seen.cluster_id for seen in looks])
     drafts = [_safely(seen, rows.get(seen.cluster_id)) for seen in looks]
+    began = time.monotonic()
     with transaction.atomic():
         tokens = dict(
             Watch.objects.select_for_update()
@@ -92,10 +102,11 @@ def looks_store(looks: Sequence[Seen]) -> set[UUID]:
         ]
         _write(ours)
         changed(*sorted({topic for draft in ours for topic in draft.topics}))
+    held = time.monotonic() - began
     for draft in ours:
         if draft.heat:
             heat_store(cluster=Cluster(pk=draft.seen.cluster_id), at=_moment(draft.seen.scrape.at))
-    return {draft.seen.cluster_id for draft in ours}
+    return Stored({draft.seen.cluster_id for draft in ours}, held)
 
 
 def _write(drafts: Sequence[_Draft]) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
@@ -25,8 +24,8 @@ from fleetportal.pulse import leases
 log = logging.getLogger(__name__)
 
 LONGEST = 0.05  # seconds of a transaction; batches shrink above it
-MOST = 40  # clusters in one transaction
-PAUSE = 0.1  # seconds between two transactions, so that others may write
+LEAST, MOST = 4, 40  # clusters in one transaction
+PAUSE = 0.02  # seconds between two transactions, so that others may write
 PRUNE_EVERY = 5.0  # seconds
 LEASE = 30.0
 
@@ -44,7 +43,7 @@ class Storer:
         self._size = 10
         self.stored = 0  # scrapes
         self.lost = 0  # scrapes whose watch was not ours any more
-        self.slowest = 0.0  # seconds of the longest store
+        self.slowest = 0.0  # seconds that the database was held at most
 
     def put(self, cluster_id: UUID, scrape: Scrape, token: int) -> None:
         """Store it soon. Never waits."""
@@ -81,17 +80,16 @@ class Storer:
         return taken
 
     async def _store(self, looks: Sequence[Seen]) -> None:
-        began = time.monotonic()
         try:
             stored = await self.call(looks_store, looks)
         except Exception:  # a database that is away: the next scrape spans this one
             log.exception("telemetry.store_failed")
             return
-        took = time.monotonic() - began
-        self.stored += len(stored)
-        self.lost += len(looks) - len(stored)
-        self.slowest = max(self.slowest, took)
-        self._size = max(1, self._size // 2) if took > LONGEST else min(MOST, self._size + 1)
+        self.stored += len(stored.clusters)
+        self.lost += len(looks) - len(stored.clusters)
+        self.slowest = max(self.slowest, stored.held)
+        long = stored.held > LONGEST
+        self._size = max(LEAST, self._size // 2) if long else min(MOST, self._size + 1)
 
     async def _prune(self) -> None:
         """One process at a time; a step at a time, so that scrapes need not wait."""

@@ -58,7 +58,7 @@ def test_no_page_stops_the_store_or_counts_down(pages: list[tuple[bytes, bytes]]
             )
             fine = scrape(15 * step, {"b": reading(step * 10)})
             looks = [Seen(cluster.pk, now, 7), Seen(neighbour.pk, fine, 7)]
-            assert looks_store(looks) == {cluster.pk, neighbour.pk}
+            assert looks_store(looks).clusters == {cluster.pk, neighbour.pk}
         assert list(counted(neighbour).values()) == [10] * (len(pages) - 1)
         for tick in stored(cluster).values():
             assert all(value >= 0 for value in tick.counters.values())
@@ -72,7 +72,7 @@ def test_counters_that_no_database_holds_are_left_out_and_said() -> None:
     cluster = watched()
     for step, requests in enumerate((10, 2**80, 15)):
         look = Seen(cluster.pk, scrape(15 * step, {"a": reading(requests)}), 7)
-        assert looks_store([look]) == {cluster.pk}
+        assert looks_store([look]).clusters == {cluster.pk}
         assert (serving(cluster)[0].problem == NONSENSE) == (step == 1)
     assert counted(cluster) == {30: 5}
 
@@ -96,7 +96,7 @@ def test_a_stored_base_that_cannot_be_read_is_not_forever() -> None:
         looks = [
             Seen(one.pk, scrape(at, {"a": reading(1 + at)}), 7) for one in (cluster, neighbour)
         ]
-        assert neighbour.pk in looks_store(looks)
+        assert neighbour.pk in looks_store(looks).clusters
     assert len(counted(neighbour)) == 3
     assert counted(cluster) == {30: 15, 45: 15}
     assert Watch.objects.count() == 2
