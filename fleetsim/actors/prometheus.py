@@ -28,6 +28,7 @@ LABELS = {"app.kubernetes.io/name": "prometheus", "app.kubernetes.io/instance": 
 LOOKBACK_MS = 300_000
 MOST_POINTS = 11_000
 MOST_SAMPLES = 4_000_000
+_INFOS = ["simulated: computed from a seed and the time, not measured"]
 Parameters = dict[str, list[str]]
 
 
@@ -93,7 +94,8 @@ def answer(m: Member, method: str, path: str, body: bytes) -> Response:
     if handler is None or method not in ("GET", "POST"):
         return Response(404, b"404 page not found\n", "text/plain")
     try:
-        return Response(200, orjson.dumps({"status": "success", "data": handler(m, parameters)}))
+        found = handler(m, parameters)
+        return Response(200, orjson.dumps({"status": "success", "data": found, "infos": _INFOS}))
     except Bad as error:
         return _error(400, "bad_data", str(error))
     except Refused as error:

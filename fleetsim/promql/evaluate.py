@@ -160,17 +160,12 @@ def _together(name: str, rows: list[Floats]) -> Floats:
     table = np.array(rows)
     there = ~np.isnan(table)
     count = there.sum(axis=0)
-    if name == "max":
-        return _floats(np.fmax.reduce(table, axis=0))
-    if name == "min":
-        return _floats(np.fmin.reduce(table, axis=0))
+    if name in ("max", "min"):
+        extreme: Floats = (np.fmax if name == "max" else np.fmin).reduce(table, axis=0)
+        return extreme
     total = count if name == "count" else np.nansum(table, axis=0)
     total = total / count if name == "avg" else total
     return np.where(count > 0, total, np.nan)
-
-
-def _floats(values: Floats) -> Floats:
-    return values
 
 
 def _quantiles(quantile: float, inner: Vector) -> Vector:

@@ -6,6 +6,7 @@ Precedence: `or` weakest, then `+ -`, then `* /`. Everything else is refused by 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -173,11 +174,10 @@ class _Parser:
         return self._chain(depth, ("+", "-"), self._product)
 
     def _product(self, depth: int) -> Node:
-        return self._chain(depth, ("*", "/"), lambda deeper: self._part(deeper))
+        return self._chain(depth, ("*", "/"), self._part)
 
-    def _chain(self, depth: int, operators: tuple[str, ...], below: object) -> Node:
-        assert callable(below)  # noqa: S101 - for the type checker
-        left: Node = below(depth)
+    def _chain(self, depth: int, operators: tuple[str, ...], below: Callable[[int], Node]) -> Node:
+        left = below(depth)
         while self.peek()[1] in operators and self.peek()[0] != "text":
             operator = self.take()
             on, ignoring = self._joining()

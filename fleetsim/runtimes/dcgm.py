@@ -75,9 +75,9 @@ def labels(number: int, uuid: str, product: str, host: str, old: bool) -> Labels
 
 def text(found: dict[str, Floats], rows: list[str]) -> str:
     """The exposition at the first moment; `rows` are the cards' labels as they stand in braces."""
-    lines: list[str] = []
+    lines = ["# Simulated cards, not measured."]
     for name, kind in NAMES.items():
-        lines.append(f"# HELP {name} (simulated)\n# TYPE {name} {kind}")
+        lines.append(f"# TYPE {name} {kind}")
         lines += [
             f"{name}{{{row}}} {value:.15g}"
             for row, value in zip(rows, found[name][:, 0].tolist(), strict=True)

@@ -46,7 +46,7 @@ def shown(value: Any) -> str:
 
 def text(families: Sequence[Family], sheet: Any) -> str:
     """The exposition: the first moment of every sample that has a value."""
-    lines: list[str] = []
+    lines = ["# Simulated load, not measured."]
     for family in families:
         rows = [_line(sample) for sample in family.rows(sheet)]
         lines.append(f"# TYPE {family.name} {family.kind}")
