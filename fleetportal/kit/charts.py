@@ -23,13 +23,15 @@ _WEIGHTS = {  # rank of a curve -> token, width in px
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """`rank`: main, second or third. `dash`: one of DASHES. `hover`: words for each value."""
+    """`rank`: main, second or third. `dash`: one of DASHES. `hover`: words for each value.
+    `listed`: in the legend."""
 
     name: str
     y: Values
     rank: str = "main"
     dash: str = "solid"
     hover: Sequence[str] = ()
+    listed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ def lines(
     """Curves over time from 0 up, gaps left open. `days`: the axis names days, not hours."""
     return {
         "data": [*map(_band, bands), *map(_curve, curves)],
-        "layout": _layout(unit, marks, legend=len(curves) > 1, days=days),
+        "layout": _layout(unit, marks, legend=sum(curve.listed for curve in curves) > 1, days=days),
     }
 
 
@@ -67,16 +69,27 @@ def _curve(curve: Curve) -> dict[str, Any]:
     colour, width = _WEIGHTS[curve.rank]
     shown: dict[str, Any] = {
         "type": "scatter",
-        "mode": "lines",
+        "mode": "lines+markers",
         "name": curve.name,
+        "showlegend": curve.listed,
         "y": list(curve.y),
         "line": {"color": colour, "width": width, "dash": curve.dash},
+        "marker": {"color": colour, "size": _alone(curve.y), "line": {"width": 0}},
         "connectgaps": False,
         "hovertemplate": "%{text}" if curve.hover else "%{y:,.4~g}",
     }
     if curve.hover:
         shown["text"] = list(curve.hover)
     return shown
+
+
+def _alone(y: Values) -> list[int]:
+    """Sizes of markers: a value between two gaps would be no line, and not be seen."""
+    around = [None, *y, None]
+    return [
+        4 if here is not None and before is None and after is None else 0
+        for before, here, after in zip(around, y, around[2:], strict=False)
+    ]
 
 
 def _band(band: Band) -> dict[str, Any]:

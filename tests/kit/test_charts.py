@@ -50,6 +50,10 @@ def test_a_band_is_one_closed_shape_for_each_stretch_without_a_gap() -> None:
     assert band["y"] == [1.5, 0.5, None, 5.0, 2.5, 1.0, 2.5, None]
 
 
+def test_a_value_between_two_gaps_is_a_dot() -> None:
+    assert a_figure()["data"][1]["marker"]["size"] == [4, 0, 0, 0]
+
+
 def test_a_gap_stays_a_gap_and_one_curve_needs_no_legend() -> None:
     figure = charts.lines([charts.Curve("ended", Y)], unit="per second")
     assert figure["data"][0]["y"] == Y and figure["data"][0]["connectgaps"] is False

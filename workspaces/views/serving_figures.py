@@ -47,6 +47,7 @@ def _chart(chart: Chart, serving: Serving, marks: Sequence[charts.Line]) -> dict
     drawn = [(line, curves_of(chart, line)) for line in serving.lines[: len(charts.DASHES)]]
     if not any(curves for _, curves in drawn):
         return {"figure": None, "words": silence(chart, serving.lines)}
+    newest, found = next((line, curves) for line, curves in drawn if curves)
     several = sum(1 for _, curves in drawn if curves) > 1
     curves = [
         charts.Curve(
@@ -55,21 +56,21 @@ def _chart(chart: Chart, serving: Serving, marks: Sequence[charts.Line]) -> dict
             rank=curve.rank,
             dash=dash,
             hover=_hover(curve, line, held, chart.unit),
+            listed=line is newest,
         )
-        for (line, found), dash in zip(drawn, charts.DASHES, strict=False)
-        for curve, held in found
+        for (line, shown), dash in zip(drawn, charts.DASHES, strict=False)
+        for curve, held in shown
     ]
-    days = serving.asked.seconds > DAY
-    newest, found = next((line, curves) for line, curves in drawn if curves)
     bands = [_band(newest, curve) for curve, _ in found if curve.key == BANDED]
-    figure = charts.lines(curves, unit=chart.unit, bands=bands, marks=marks, days=days)
+    figure = charts.lines(
+        curves, unit=chart.unit, bands=bands, marks=marks, days=serving.asked.seconds > DAY
+    )
     return {"figure": figure, "words": _now(chart, found)}
 
 
 def _band(line: Line, curve: Curve) -> charts.Band:
     """Above every bound nobody knows how far: the band stops at the last one."""
-    assert curve.interval is not None  # noqa: S101 - quantiles have one
-    held = [curve.interval(tick) for tick in line.ticks]
+    held = [curve.interval(tick) for tick in line.ticks] if curve.interval else []
     return charts.Band(
         [one and rounded(one.low) for one in held],
         [one and rounded(one.low if one.high is None else one.high) for one in held],
