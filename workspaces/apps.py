@@ -19,6 +19,7 @@ class WorkspacesConfig(AppConfig):
         from workspaces.selectors import serving
         from workspaces.services import (
             answers,
+            logs,
             observation,
             plans,
             pricing,
@@ -51,9 +52,11 @@ class WorkspacesConfig(AppConfig):
         registration.in_use.append(removal.why_in_use)
         answers_checks(answers.DRY_RUN, answers.dry_run_answer)
         answers_checks(answers.PROMPT, answers.prompt_answer)
+        answers_checks(logs.LOGS, logs.logs_answer)
         hears("deployment", by_rows(Deployment.objects.visible_to))
         hears("workspace", by_rows(Workspace.objects.visible_to))
         hears("plan", by_rows(Plan.objects.visible_to))
         hears("check-of", by_rows(Deployment.objects.visible_to))
         hears("check-of", by_rows(Plan.objects.visible_to))
+        hears("check-of", by_rows(Workspace.objects.visible_to))
         hears("serving", serving.serving_heard)

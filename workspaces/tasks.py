@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from workspaces.services import answers, observation, plans, removal, startup
+from workspaces.services import answers, logs, observation, plans, removal, startup
 
 
 @shared_task(name=plans.TASK)
@@ -35,3 +35,8 @@ def dry_run(pk: str) -> None:
 @shared_task(name=answers.PROMPT)
 def prompt(pk: str) -> None:
     answers.prompt_answer(pk)
+
+
+@shared_task(name=logs.LOGS)
+def read_logs(pk: str) -> None:
+    logs.logs_answer(pk)

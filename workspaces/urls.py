@@ -9,6 +9,7 @@ from workspaces.views import (
     cost,
     deployment,
     deployments,
+    logs,
     model,
     plans,
     secrets,
@@ -27,5 +28,7 @@ urlpatterns = [
     path("deployments/<uuid:pk>/figures/", serving.serving_figures, name="serving_figures"),
     path("deployments/<uuid:pk>/metrics/", serving.serving_table, name="serving_table"),
     path("deployments/<uuid:pk>/prompt/", deployment.deployment_prompt, name="deployment_prompt"),
+    path("workspaces/<uuid:pk>/logs/", logs.workspace_logs, name="workspace_logs"),
+    path("workspaces/<uuid:pk>/logs.txt", logs.workspace_logs_text, name="workspace_logs_text"),
     path("teams/<slug:slug>/secret/", secrets.team_secret, name="team_secret"),
 ]

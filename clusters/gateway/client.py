@@ -184,12 +184,20 @@ class Gateway:
         return ProxyAnswer(answer.status, answer.headers.get("content-type", ""), answer.body)
 
     def pod_logs(
-        self, namespace: str, pod: str, *, container: str = "", tail_lines: int = 200
+        self,
+        namespace: str,
+        pod: str,
+        *,
+        container: str = "",
+        previous: bool = False,
+        tail_lines: int = 200,
     ) -> str:
-        """The last lines of a container's log, at most 1 MiB of them."""
+        """The last lines of a container's log, at most 1 MiB of them; of its run before this one
+        where `previous`. Raises Invalid where there is no such run, or none yet."""
         path = with_query(
             f"{kinds.POD.object_path(namespace, pod)}/log",
             container=container,
+            previous=previous or None,
             tailLines=tail_lines,
             limitBytes=_LOG_BYTES,
         )

@@ -36,6 +36,11 @@ VERBS: dict[str, tuple[frozenset[TeamRole], frozenset[FleetRole]]] = {
         frozenset({TeamRole.ENGINEER, TeamRole.APPROVER}),
         frozenset({FleetRole.ADMIN}),
     ),
+    # A log may hold prompts, so not for every role that looks; and asking a cluster leaves a row.
+    "logs.view": (
+        frozenset({TeamRole.ENGINEER, TeamRole.APPROVER}),
+        frozenset({FleetRole.OPERATOR, FleetRole.ADMIN}),
+    ),
     "deployment.delete": (frozenset({TeamRole.ENGINEER}), frozenset({FleetRole.ADMIN})),
     "rollout.control": (
         frozenset({TeamRole.ENGINEER}),
@@ -61,6 +66,7 @@ SCOPES: dict[str, frozenset[str]] = {
             "deployment.create",
             "deployment.delete",
             "deployment.prompt",
+            "logs.view",
             "rollout.control",
             "secret.write",
         }
@@ -68,7 +74,7 @@ SCOPES: dict[str, frozenset[str]] = {
     "approve": frozenset({"view", "approval.vote"}),
     "operate": frozenset(
         {
-            *("view", "price.edit"),
+            *("view", "price.edit", "logs.view"),
             *("cluster.register", "cluster.check", "cluster.cordon", "cluster.remove"),
         }
     ),

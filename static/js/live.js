@@ -145,7 +145,7 @@
   // an `every` of a template's own would poll beside this: only what was triggered by name goes out
   document.addEventListener("htmx:beforeRequest", (event) => {
     const { elt, requestConfig } = event.detail;
-    if (elt?.matches?.("[data-live]") && !requestConfig?.triggeringEvent) event.preventDefault();
+    if (elt?.matches?.("[data-live][hx-trigger*=every]") && !requestConfig?.triggeringEvent) event.preventDefault();
   });
   state("starting");
   setInterval(look, 250);

@@ -21,6 +21,7 @@ GRANTS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "deployment.create": (frozenset({"engineer"}), frozenset({"admin"})),
     "deployment.delete": (frozenset({"engineer"}), frozenset({"admin"})),
     "deployment.prompt": (frozenset({"engineer", "approver"}), frozenset({"admin"})),
+    "logs.view": (frozenset({"engineer", "approver"}), frozenset({"operator", "admin"})),
     "secret.write": (frozenset({"engineer"}), frozenset({"admin"})),
     "rollout.control": (frozenset({"engineer"}), frozenset({"operator", "admin"})),
     "approval.vote": (frozenset({"approver"}), frozenset()),
@@ -38,11 +39,12 @@ SCOPES: dict[str, frozenset[str]] = {
         {
             *("view", "plan.create", "deployment.create", "deployment.delete"),
             *("deployment.prompt", "secret.write", "rollout.control", "approval.check"),
+            "logs.view",
         }
     ),
     "operate": frozenset(
         {
-            *("view", "price.edit"),
+            *("view", "price.edit", "logs.view"),
             *("cluster.register", "cluster.check", "cluster.cordon", "cluster.remove"),
         }
     ),
@@ -155,6 +157,10 @@ PAGES: dict[str, Row] = {
     "deployment_delete": shows(
         "deployment", "deployment.delete", POST=Cell("deployment.delete", (422,))
     ),
+    "workspace_logs": Row(  # nothing has a pod here: it says so
+        "workspace", {"GET": Cell("logs.view"), "POST": Cell("logs.view", DONE, (200,))}
+    ),
+    "workspace_logs_text": Row("workspace", {"GET": Cell("logs.view", (404,))}),
     "team_secret": shows("team", "secret.write", POST=asked("secret.write", value="hf_abcdefgh")),
     "rollouts": shows(),
     "rollout": Row("rollout", {"GET": Cell("view", htmx=WAITS)}),
@@ -198,6 +204,7 @@ API: dict[str, Row] = {
     "api-plan-again": acts("plan", "plan.create", (201,)),
     "api-plan-dry-run": acts("plan", "plan.create"),
     "api-check-detail": shows("check"),
+    "api-workspace-logs": acts("workspace", "logs.view", (409,)),
     "api-strategy-list": shows(),
     "api-strategy-detail": shows("strategy"),
     "api-deployment-list": shows(POST=Cell("deployment.create", (201,), kind="plan", foreign=422)),

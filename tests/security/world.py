@@ -196,6 +196,8 @@ def _urls(
     act = {"key": "pause"}
     add("rollout_action", "pk", {s: one.pk for s, one in rollouts.items()}, NOWHERE, **act)
     add("deployment", "pk", {s: one.deployment_id for s, one in rollouts.items()}, NOWHERE)
+    kept = {s: one.targets.order_by("pk").first() for s, one in rollouts.items()}
+    add("workspace", "pk", {s: one.new_id for s, one in kept.items() if one}, NOWHERE)
     add("plan", "pk", {slug: one.pk for slug, one in plans.items()}, NOWHERE)
     add("check", "id", {slug: one.pk for slug, one in checks.items()}, NOWHERE)
     add("team", "slug", {slug: slug for slug in TEAMS}, "no-such-team")

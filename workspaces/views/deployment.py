@@ -83,6 +83,7 @@ def _context(request: HttpRequest, deployment: Deployment, tab: str) -> dict[str
         "serving": [one.cluster.name for one in workspaces if one.serving],
         "prompt": check,
         "prompt_over": check is None or check.state in CHECK.terminal,
+        "may_read_logs": principal.may("logs.view", deployment.team_id),
         "may_prompt": principal.may("deployment.prompt", deployment.team_id),
         "may_delete": principal.may("deployment.delete", deployment.team_id),
         "may_plan": principal.may("plan.create", deployment.team_id),
