@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,10 +17,10 @@ from tests.clusters.rows import node
 NOW = 1_800_000_000.0
 
 
-def sample(index: int = 0, on: str = "node-0", **said: object) -> GpuSample:
+def sample(index: int = 0, on: str = "node-0", **said: Any) -> GpuSample:
     return GpuSample(
         node=on, index=index, uuid=f"GPU-{on}-{index}", vendor="nvidia", model="H100", **said
-    )  # type: ignore[arg-type]
+    )
 
 
 def test_every_metric_has_one_byte_for_each_card() -> None:
