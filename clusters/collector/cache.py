@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from sys import intern
 from typing import Any, TypeVar
+
+from msgspec.structs import replace
 
 from clusters.engine.pods import concerns_gpus
 from clusters.engine.shapes import Node, Pod, ResourceClaim, ResourceSlice
@@ -87,7 +90,7 @@ class Cache:
         if gone:
             del known[event.key]
         else:
-            known[event.key] = _whole(kind, found) if isinstance(found, dict) else found
+            known[event.key] = _whole(kind, found) if isinstance(found, dict) else shared(found)
         self._keep_body(kind, event, gone)
         self.dirty.add(kind.name)
         return True
@@ -139,7 +142,17 @@ def _kept(kind: Kind, items: Iterable[Any]) -> Iterable[tuple[Key, Any]]:
             if key[1]:
                 yield key, _whole(kind, item)
         elif _relevant(kind, item):
-            yield (item.metadata.namespace, item.metadata.name), item
+            yield (item.metadata.namespace, item.metadata.name), shared(item)
+
+
+def shared(item: T) -> T:
+    """A node whose labels are the same texts as those of other nodes: most of what a node weighs
+    is said alike by thousands of them.
+    """
+    if isinstance(item, Node) and item.metadata.labels:
+        labels = {intern(key): intern(value) for key, value in item.metadata.labels.items()}
+        return replace(item, metadata=replace(item.metadata, labels=labels))
+    return item
 
 
 def _relevant(kind: Kind, item: object) -> bool:
