@@ -66,12 +66,12 @@ class History:
         there = _lasting(served, moments, whole) if whole else sheets[0].work.alive
         if not there.any():
             return
-        if wanted.named("up") and wanted.fits("up", target):
+        if wanted.named("up") and wanted.fits(target):
             yield {"__name__": "up", **target}, np.where(there, 1.0, np.nan)
         for family in chosen:
             for name, own, values in summed(family, sheets):
                 labels = _merged(target, own, honour=False)
-                if wanted.named(name) and wanted.fits(name, labels):
+                if wanted.named(name) and wanted.fits(labels):
                     yield {"__name__": name, **labels}, np.where(there, values, np.nan)
 
     def _cards(self, rack: Rack, wanted: Wanted, moments: Ints, whole: int) -> Iterator[Series]:
@@ -79,7 +79,7 @@ class History:
         there = (moments >= first) & (moments < (rack.gone or FAR - whole) + whole)
         target = self._target(rack, DCGM)
         if wanted.may({"node": rack.name}) and there.any():
-            if wanted.named("up") and wanted.fits("up", target):
+            if wanted.named("up") and wanted.fits(target):
                 yield {"__name__": "up", **target}, np.where(there, 1.0, np.nan)
             if any(wanted.named(name) for name in dcgm.NAMES):
                 yield from self._dcgm(rack, wanted, moments, whole, there)
@@ -99,7 +99,7 @@ class History:
                     continue
                 labels = _merged(target, (*own, *_held_by(holder)), honour)
                 for name in filter(wanted.named, dcgm.NAMES):
-                    if wanted.fits(name, labels):
+                    if wanted.fits(labels):
                         value = values[name][card]
                         if whole and dcgm.NAMES[name] == "counter":
                             value = self._since(rack, card, max(start, 0), value)
@@ -114,7 +114,7 @@ class History:
         target = self._target(rack, HAMI)
         for name, own, values in exporters.hami_rows(self.m, rack, moments):
             labels = _merged(target, own, exporters.old(self.m))
-            if wanted.named(name) and wanted.fits(name, labels):
+            if wanted.named(name) and wanted.fits(labels):
                 yield {"__name__": name, **labels}, np.where(there, values, np.nan)
 
     def _target(self, rack: Rack, kind: str) -> dict[str, str]:
@@ -148,7 +148,7 @@ class Wanted:
         """Whether anything with these labels may fit: a cheap look before the work."""
         return all(m.holds(target[m.label]) for m in self._labels if m.label in target)
 
-    def fits(self, name: str, labels: dict[str, str]) -> bool:
+    def fits(self, labels: dict[str, str]) -> bool:
         """Whether a series fits (its name was asked for already)."""
         return all(m.holds(labels.get(m.label, "")) for m in self._labels)
 

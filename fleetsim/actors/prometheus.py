@@ -21,7 +21,7 @@ from fleetsim.load.noise import Floats, Ints
 from fleetsim.promql import parse
 from fleetsim.promql.evaluate import Source, Vector, evaluate
 from fleetsim.promql.parse import Refused, Selector
-from fleetsim.store import ClusterStore, Response
+from fleetsim.store import Response
 
 NAMESPACE, NAME, PORT = "monitoring", "prometheus", 9090
 LABELS = {"app.kubernetes.io/name": "prometheus", "app.kubernetes.io/instance": "fleetsim"}
@@ -66,11 +66,6 @@ def objects(node: str) -> list[Obj]:
             "status": {},
         },
     ]
-
-
-def is_here(store: ClusterStore) -> bool:
-    """Whether the cluster has one."""
-    return store.get("Service", NAMESPACE, NAME) is not None
 
 
 def plays(pod: Obj) -> bool:

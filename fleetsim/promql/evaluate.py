@@ -28,7 +28,6 @@ Labels: TypeAlias = Mapping[str, str]
 Series: TypeAlias = tuple[Labels, Floats]
 Vector: TypeAlias = list[Series]
 STEP_MS = 15_000  # between two scrapes
-MOST_SERIES = 20_000
 
 
 @dataclass(frozen=True, slots=True)
