@@ -10,7 +10,7 @@ from clusters.gateway.stream import CALLS
 
 log = logging.getLogger(__name__)
 
-PER_CLUSTER = len(WATCHED) + CALLS  # sockets, at most
+PER_CLUSTER = len(WATCHED) + 2 * CALLS  # sockets, at most: watches, calls, metrics
 SPARE = 100  # database, broker, logs, name servers
 
 

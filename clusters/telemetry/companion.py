@@ -74,13 +74,14 @@ class Metrics:
             pk = UUID(cluster)
             await self._looked.wait()
             while True:
-                used, changed = self._settings.get(pk), asyncio.Event()
-                self._used[pk] = used, changed
-                metrics = used.metrics if used else MetricsSettings()
+                used = self._used[pk] = self._settings.get(pk), asyncio.Event()
+                metrics = used[0].metrics if used[0] else MetricsSettings()
                 work = asyncio.create_task(self._safely(pk, token, pods, client, metrics))
                 try:
-                    await changed.wait()
+                    await used[1].wait()
                 finally:
+                    if self._used.get(pk) is used:
+                        del self._used[pk]
                     work.cancel()
                     await asyncio.gather(work, return_exceptions=True)
 
@@ -132,7 +133,7 @@ class Metrics:
                 tasks.create_task(self._search(pk, client))
             else:
                 past = Backfill(pk, token, prometheus, metrics, self.storer, pods, self._turns)
-                tasks.create_task(past.run())
+                tasks.create_task(_and_close(past, prometheus))
 
     async def _prometheus(
         self, pk: UUID, metrics: MetricsSettings, client: StreamClient
@@ -156,6 +157,14 @@ class Metrics:
         self._searched.add(pk)
         if service:
             await self.storer.call(_found, pk, service)
+
+
+async def _and_close(past: Backfill, prometheus: Prometheus) -> None:
+    """Connections do not stay open for a past that is read; a road that needs them opens anew."""
+    try:
+        await past.run()
+    finally:
+        prometheus.close()
 
 
 def _own(client: StreamClient) -> StreamClient:
