@@ -7,6 +7,8 @@ import sys
 import time
 
 from bench import (
+    collector,
+    discovery,
     lists,
     placement,
     plan,
@@ -28,6 +30,9 @@ def main() -> int:
         portal.clear()
         found += plan.lines(asker)
         found += start.lines()
+        found += discovery.lines()
+        portal.clear()
+        found += collector.lines()
     except AssertionError as error:
         print(table(found), f"\nThe answers differ: {error}", file=sys.stderr)
         return 1

@@ -39,6 +39,7 @@ LOOK = 1.0  # seconds between looks at the list of clusters
 BEAT = 5.0  # seconds between heartbeats, renewals and "still true" stamps
 PRUNE_EVERY = 720  # beats: once an hour
 AGAIN = 2.0  # seconds until a store is tried again that the database had no time for
+REFUSED_FOR = 15.0  # seconds until a credential that cannot be opened is tried again
 STARTS = 100  # members started at once
 
 P = ParamSpec("P")
@@ -70,6 +71,7 @@ class Fleet:
         self._watched: dict[str, Watched] = {}
         self._owning = ThreadPoolExecutor(1, "collector-leases")
         self._storing = ThreadPoolExecutor(1, "collector-stores")
+        self._refused: dict[str, float] = {}  # without a usable credential, until loop time
         self._renewed = -inf  # loop time
         self._connects = Slots(50, 0.5)
         self._lists = Slots(32, 2.0)
@@ -108,6 +110,7 @@ class Fleet:
     async def _look(self) -> None:
         """Start members for our clusters, restart changed ones, stop those that left."""
         begun, renew = _now(), _now() - self._renewed > BEAT
+        self._refused = {pk: until for pk, until in self._refused.items() if until > begun}
         tokens = await self._db(self._owning, stores.keep, self.holder, renew)
         if renew:
             self._renewed = begun
@@ -117,7 +120,8 @@ class Fleet:
         self._stop([pk for pk in surplus if pk in self._watched])
         if surplus:
             await self._db(self._owning, stores.release, self.holder, surplus)
-        fresh = [pk for pk in rows if pk not in self._watched and pk not in surplus]
+        waiting = self._watched.keys() | set(surplus) | self._refused.keys()
+        fresh = [pk for pk in rows if pk not in waiting]
         if fresh:
             files_check(len(rows))
         for start in range(0, len(fresh), STARTS):
@@ -142,9 +146,11 @@ class Fleet:
             if isinstance(connection, Connection):
                 self._watched[row.pk] = self._watch(row, fence, connection)
             elif connection is not None:
-                reason = connection.message
-                call = partial(stores.contact_store, fence, Contact.REFUSED, reason)
-                await self._db(self._storing, call)
+                self._refused[row.pk] = _now() + REFUSED_FOR
+                with suppress(FenceLost):
+                    reason = connection.message
+                    call = partial(stores.contact_store, fence, Contact.REFUSED, reason)
+                    await self._db(self._storing, call)
 
     def _watch(self, row: Row, fence: Fence, connection: Connection) -> Watched:
         cache, pk = Cache(), row.pk
