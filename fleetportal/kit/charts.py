@@ -76,6 +76,7 @@ def _curve(curve: Curve) -> dict[str, Any]:
         "line": {"color": colour, "width": width, "dash": curve.dash},
         "marker": {"color": colour, "size": _alone(curve.y), "line": {"width": 0}},
         "connectgaps": False,
+        "cliponaxis": False,
         "hovertemplate": "%{text}" if curve.hover else "%{y:,.4~g}",
     }
     if curve.hover:
