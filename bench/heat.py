@@ -1,39 +1,48 @@
-"""The heatmap at 80,000 GPUs: the endpoint against raw SQL and joined bytes, the page, the browser.
+"""The heatmap at 80,000 GPUs: its cells against raw SQL and joined bytes, the page, the browser.
 
-The floor reads the same two blobs of each cluster with the bare driver and joins them; it knows no
-permissions, no states and no ETag.
+The floor reads state, moment, layout and the two blobs of each cluster with the bare driver and
+joins them; it knows no permissions, no closed or silent clusters and no ETag.
 """
 
 from __future__ import annotations
 
 import random
 import sqlite3
-import struct
-from collections.abc import Sequence
+from array import array
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
 
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from bench import portal
+from bench.heat_server import served
 from bench.placement import fleet
-from bench.report import Line, ms, pair
+from bench.report import Least, Line, least, ms, pair
 from clusters.engine import heat as engine
 from clusters.engine.telemetry.types import GpuSample
 from clusters.engine.types import NodeFacts
 from clusters.models import Cluster, HeatRow
 from clusters.selectors import heat as selectors
-from clusters.selectors.facts import pack
+from clusters.selectors.facts import pack, pools_of
 from fleetportal.accounts.models import User
 from fleetportal.accounts.principal import Principal
 
 CLUSTERS, NODES, CARDS = 1_000, 10, 8
 CELLS = CLUSTERS * NODES * CARDS
 ROUNDS, MOST_MS, MOST_RATIO, MOST_QUERIES = 15, 5.0, 2.0, 15
-SQL = (
-    "SELECT h.util, h.marks FROM clusters_cluster c JOIN clusters_heatrow h ON h.cluster_id = c.id "
-    "WHERE c.state != 'retired' ORDER BY c.name"
-)
+SQL = """
+SELECT CASE WHEN c.state IN ('unreachable', 'credentials_refused', 'different_cluster') THEN 1
+            WHEN c.cordoned OR c.state = 'draining' THEN 16 ELSE 0 END,
+       unixepoch(h.at), h.layout, h.util, h.marks
+FROM clusters_cluster c JOIN clusters_heatrow h ON h.cluster_id = c.id
+WHERE c.state != 'retired' ORDER BY c.name
+"""
+CHROMIUM = Path("/usr/bin/chromium")
+ARGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+MARKS = (("heat:painted", "first paint", 400), ("heat:ready", "Plotly ready", 1_500))
 
 
 def fleet_create() -> None:
@@ -58,8 +67,6 @@ def rows_create(seed: int = 1) -> None:
 
 
 def _nodes(cluster: Cluster, dice: random.Random) -> tuple[NodeFacts, ...]:
-    from clusters.selectors.facts import pools_of
-
     pools = pools_of(cluster)
     return tuple(
         NodeFacts(
@@ -111,41 +118,98 @@ def lines(asker: User) -> list[Line]:
     fleet_create()
     driver = sqlite3.connect(portal.DIRECTORY / "portal.sqlite3")
     _same(driver, asker)
-    return [*_endpoint(driver, asker), _page(asker)]
+    return [_cells(driver, asker), *_pages(asker), *browser_lines()]
 
 
 def _floor(driver: sqlite3.Connection) -> bytes:
-    found = driver.execute(SQL).fetchall()
-    return b"".join([row[0] for row in found]) + b"".join([row[1] for row in found])
+    """Header, columns and cells by the bare driver: what any answer has to read and join."""
+    state, at, layout, util, marks = zip(*driver.execute(SQL).fetchall(), strict=True)
+    head = b"".join((array("q", state).tobytes(), array("q", at).tobytes()))
+    return b"".join((head, array("q", layout).tobytes(), *util, *marks))
 
 
 def _same(driver: sqlite3.Connection, asker: User) -> None:
     body = selectors.cells(Principal(asker), "util").body
-    *_, clusters, cells, _ = selectors.HEADER.unpack_from(body)
+    clusters, cells, _ = selectors.HEADER.unpack_from(body)[-3:]
     assert (clusters, cells) == (CLUSTERS, CELLS)
-    moments, counts = struct.unpack_from(f"<{clusters}I{clusters}I", body, 24)[:2], None
-    assert moments and counts is None
-    assert body[-2 * CELLS :] == _floor(driver), "the endpoint's cells are not those of the rows"
+    assert body[-2 * CELLS :] == _floor(driver)[-2 * CELLS :], "cells are not those of the rows"
 
 
-def _endpoint(driver: sqlite3.Connection, asker: User) -> list[Line]:
-    client, path = portal.browser(asker), "/fleet/heat/cells?metric=util"
-    fresh = lambda: selectors.cells(Principal(asker), "util")  # noqa: E731
-    ours, theirs = pair(fresh, lambda: _floor(driver), ROUNDS)
-    made = Line(
-        f"cells of {CELLS:,} GPUs",
-        ms(ours.wall),
-        ms(theirs.wall),
-        ours.wall / theirs.wall,
-        f"<= {MOST_RATIO:g}x, {MOST_MS:g} ms",
-        ours.wall <= MOST_MS and ours.wall / theirs.wall <= MOST_RATIO,
+def _cells(driver: sqlite3.Connection, asker: User) -> Line:
+    principal = Principal(asker)
+    ours, theirs = pair(
+        lambda: selectors.cells(principal, "util"), lambda: _floor(driver), ROUNDS, inner=2
     )
-    return [made]
+    ratio = ours.cpu / theirs.cpu
+    return Line(
+        f"heatmap's cells, {CELLS:,} GPUs",
+        ms(ours.cpu),
+        ms(theirs.cpu),
+        ratio,
+        f"<= {MOST_RATIO:g}x, {MOST_MS:g} ms",
+        ours.cpu <= MOST_MS and ratio <= MOST_RATIO,
+    )
 
 
-def _page(asker: User) -> Line:
+def _pages(asker: User) -> Iterable[Line]:
+    """The whole requests, with sessions, permissions and middleware."""
     client = portal.browser(asker)
-    client.get("/fleet/")
-    with CaptureQueriesContext(connection) as found:
-        assert client.get("/fleet/").status_code == 200
-    return Line("fleet page of 1,000 clusters: queries", str(len(found)), "", None, f"<= {MOST_QUERIES}", len(found) <= MOST_QUERIES)
+    for path in ("/fleet/heat/cells?metric=util", "/fleet/heat/layout", "/fleet/"):
+        client.get(path)
+        with CaptureQueriesContext(connection) as found:
+            assert client.get(path).status_code == 200
+            count = len(found)  # the next request empties the log
+        took = _best(lambda path=path: client.get(path))  # type: ignore[misc]
+        yield Line(
+            f"GET {path}, {CLUSTERS:,} clusters",
+            f"{ms(took.cpu)}, {count} queries",
+            "",
+            None,
+            f"<= {MOST_QUERIES} queries",
+            count <= MOST_QUERIES,
+        )
+
+
+def _best(work: Callable[[], object]) -> Least:
+    best = None
+    for _ in range(5):
+        best = least(work, best)
+    assert best is not None
+    return best
+
+
+def browser_lines() -> Iterable[Line]:
+    """From navigation to the first cells, and until Plotly zooms them; warm caches, least of 5."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        return
+    if not CHROMIUM.exists():
+        return
+    with served("bench.heat_server") as portal_there, sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        context = chromium.new_context(base_url=portal_there.url)
+        context.add_cookies([portal_there.cookie])  # type: ignore[list-item]
+        page = context.new_page()
+        # Parts that come after the map would still keep the one server busy at the next round.
+        page.route("**/fleet/parts/**", lambda route: route.abort())
+        seen = [_marks(page) for _ in range(6)]
+        chromium.close()
+    for name, words, most in MARKS:
+        took = min(one[name] for one in seen[1:])
+        what = f"browser: {words} of {CELLS:,} cells, after navigation"
+        first = f"first byte {min(one['byte'] for one in seen[1:]):.0f} ms"
+        yield Line(what, f"{took:.0f} ms", first, None, f"<= {most} ms", took <= most)
+
+
+def _marks(page: Any) -> dict[str, float]:
+    page.goto("/fleet/")
+    page.wait_for_selector("[data-heat][data-ready]", state="attached", timeout=60_000)
+    found: dict[str, float] = page.evaluate(
+        """() => ({
+            byte: performance.getEntriesByType("navigation")[0].responseStart,
+            ...Object.fromEntries(["heat:painted", "heat:ready"].map(
+                (name) => [name, performance.getEntriesByName(name)[0].startTime])),
+        })"""
+    )
+    return found
