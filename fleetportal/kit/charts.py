@@ -171,7 +171,7 @@ def _mark(mark: Line) -> dict[str, Any]:
         "x1": mark.at,
         "y0": 0,
         "y1": 1,
-        "line": {"color": "@text-3", "width": 1, "dash": "dot"},
+        "line": {"color": "@text-3" if mark.text else "@line-strong", "width": 1, "dash": "dot"},
         "label": {
             "text": mark.text,
             "textposition": "end",
