@@ -9,6 +9,7 @@ import time
 from bench import (
     collector,
     discovery,
+    heat,
     lists,
     placement,
     plan,
@@ -27,6 +28,8 @@ def main() -> int:
     asker = portal.person("engineer", team, "engineer")
     try:
         found += lists.lines(asker, team)
+        portal.clear()
+        found += heat.lines(asker)
         portal.clear()
         found += plan.lines(asker)
         found += start.lines()
