@@ -97,7 +97,9 @@ def import_prices(request: HttpRequest) -> HttpResponse:
         form.refuse(error)
         effects = []
     if effects and sure:
-        messages.success(request, f"{len(effects)} prices imported.")
+        messages.success(
+            request, f"{len(effects)} price{'' if len(effects) == 1 else 's'} imported."
+        )
         return redirect_to(request, reverse("prices"))
     context = {"form": form, "effects": effects, "columns": ",".join(COLUMNS)}
     status = 422 if form.problems else 200

@@ -13,12 +13,13 @@
   let plotly = null;
   const library = (url) => plotly ??= new Promise((done, failed) => {
     if (window.Plotly) { done(window.Plotly); return; }
-    const script = document.createElement("script");
-    script.src = url;
+    const script = underWay(url) ?? document.createElement("script");
     script.addEventListener("load", () => done(window.Plotly));
-    script.addEventListener("error", () => { plotly = null; failed(new Error("the chart library did not load")); });
-    document.head.append(script);
+    script.addEventListener("error", () => { plotly = null; script.remove(); failed(new Error("the chart library did not load")); });
+    if (!script.src) { script.src = url; document.head.append(script); }
   });
+  /* a map on the same page may be fetching it: a second copy would not know the first one's plots */
+  function underWay(url) { return [...document.scripts].find((one) => one.src === new URL(url, location.href).href); }
   const painted = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
 
   class Charts {

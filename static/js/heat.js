@@ -180,10 +180,13 @@
     }
     /* After the first paint: reading it takes longer than all of the above. */
     fetchPlotly() {
-      const script = document.createElement("script");
-      script.src = this.root.dataset.plotly;
-      script.addEventListener("load", () => this.mount());
-      requestAnimationFrame(() => setTimeout(() => document.head.append(script)));
+      requestAnimationFrame(() => setTimeout(() => {
+        const url = new URL(this.root.dataset.plotly, location.href).href;
+        if (window.Plotly) { this.mount(); return; }
+        const script = [...document.scripts].find((one) => one.src === url) ?? document.createElement("script");
+        script.addEventListener("load", () => this.mount());
+        if (!script.src) { script.src = url; document.head.append(script); } // charts of the same page may be fetching it
+      }));
     }
     fit() {
       if (!this.ready) return;
@@ -275,7 +278,7 @@
       $("in", this.root).addEventListener("click", () => this.zoom(0.5));
       $("out", this.root).addEventListener("click", () => this.zoom(2));
       $("back", this.root).addEventListener("click", () => this.back());
-      new ResizeObserver(() => { if (this.plan && this.plan.for !== this.box.clientWidth) { this.plan = null; this.show(); } }).observe(this.box);
+      new ResizeObserver(() => { if (this.plan && this.box.clientWidth && this.plan.for !== this.box.clientWidth) { this.plan = null; this.show(); } }).observe(this.box);
       document.addEventListener("fleet:theme", () => { if (this.plan) this.again(); });
       document.addEventListener("visibilitychange", () => { if (!document.hidden && this.data) this.refresh(); });
       document.addEventListener("portal:changed", (event) => {
