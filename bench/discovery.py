@@ -43,7 +43,7 @@ from clusters.gateway.pacing import Slots
 from clusters.gateway.stream import StreamClient
 
 ROOT = Path(__file__).resolve().parents[1]
-CLUSTERS, ROUNDS, AT_ONCE = 1_000, 3, 50
+CLUSTERS, ROUNDS, AT_ONCE = 1_000, 3, 10
 TYPED = 30  # clusters that the official client's models are measured on; the rest is arithmetic
 TOKEN = "bench-token-of-a-usual-length"
 MOST, LEAST_GAIN = 2.0, 20.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import sys
 from typing import Any
@@ -13,6 +14,8 @@ from django.core.management.base import BaseCommand, CommandParser
 from clusters.collector.fleet import Fleet
 from clusters.collector.limits import files_raise
 from fleetportal.web.safety import ready_to_serve
+
+log = logging.getLogger(__name__)
 
 # Seconds that the event loop may keep the threads of the database waiting: while a thousand
 # handshakes keep it busy, Python's 5 ms for each statement add up to minutes.
@@ -38,6 +41,15 @@ class Command(BaseCommand):
 async def _run(name: str) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_unhandled)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     await Fleet(name).run(stop)
+
+
+def _unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Connections that are cut in their handshake are no news: uvloop would log each at length."""
+    if str(context.get("message", "")).startswith("Fatal error on SSL protocol"):
+        log.debug("collector.cut", extra={"error": str(context.get("exception"))})
+    else:
+        loop.default_exception_handler(context)
