@@ -30,6 +30,11 @@ def _page_of(kind: str, *arguments: Any, tail: str = "") -> Where:
     return lambda demo: str(getattr(demo, kind)(*arguments)["url"]) + tail
 
 
+def _logs(demo: Demo) -> str:
+    row = demo.api(f"deployments/{demo.deployment('assist-chat')['id']}/workspaces/")["results"][0]
+    return f"/workspaces/{row['id']}/logs/"
+
+
 def _plan(demo: Demo) -> str:
     return f"/plans/{demo.rollout('doc-summary', 2)['plan']}/"
 
@@ -55,6 +60,7 @@ PAGES: dict[str, tuple[str, Where]] = {
         _page_of("deployment", "doc-summary", tail="?tab=revisions"),
     ),
     "deployment-history": ("engineer", _page_of("deployment", "agent-tools", tail="?tab=history")),
+    "logs": ("engineer", _logs),
     "deployment-delete": ("engineer", _page_of("deployment", "assist-chat", tail="delete/")),
     "secret": ("engineer", lambda demo: "/teams/assist/secret/"),
     "rollouts": ("engineer", lambda demo: "/rollouts/"),

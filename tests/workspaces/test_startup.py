@@ -48,7 +48,8 @@ def begin(rollout: Rollout, state: str = "getting_nodes", ago: float = 0) -> Wor
     put([target], state="starting", applied=True, mutated=True)
     begun = timezone.now() - timedelta(seconds=ago)
     put([target.new], state=state, phases=phases(begun, upto=state))
-    return Workspace.objects.select_related("revision", "pool", "cluster").get(pk=target.new_id)
+    assert target.new is not None
+    return Workspace.objects.select_related("revision", "pool", "cluster").get(pk=target.new.pk)
 
 
 def others_ended(workspace: Workspace, **fields: Any) -> int:
