@@ -34,6 +34,7 @@ from fleetportal.kit.errors import PortalError
 log = logging.getLogger(__name__)
 
 HOUR, STEP = 3600.0, 60  # seconds of one window, and between its samples
+LEAST = 300.0  # seconds of engines that are asked for at once, at least
 COARSE = 300  # seconds between samples of GPUs that are older than a day
 FINE_FOR = 86_400.0  # seconds
 DEADLINE = 30.0  # seconds for one query
@@ -113,13 +114,31 @@ class Backfill:
     async def _window(
         self, start: float, end: float
     ) -> tuple[dict[str, dict[float, Tick]], PastHour | None]:
-        prefix, matchers = self._metrics.prefix, self._metrics.matchers_text
-        text = promql.raw_counters(matchers=matchers, prefix=prefix)
-        answer = await self._range(text, start - STEP, end, STEP)
-        loop = asyncio.get_running_loop()
-        ticks = await loop.run_in_executor(_historian, self._ticks, answer, start, end)
+        ticks = await self._engines(start, end)
         step = STEP if self._clock() - start < FINE_FOR else COARSE
         return ticks, await self._gpus(start, step)
+
+    async def _engines(self, start: float, end: float) -> dict[str, dict[float, Tick]]:
+        """By halves where one answer would be too large; nothing where even minutes are."""
+        text = promql.raw_counters(
+            matchers=self._metrics.matchers_text, prefix=self._metrics.prefix
+        )
+        try:
+            answer = await self._range(text, start - STEP, end, STEP)
+        except Garbage as error:
+            if end - start <= LEAST:
+                log.warning(
+                    "telemetry.past_too_large",
+                    extra={"cluster": str(self._cluster_id), "reason": error.message},
+                )
+                return {}
+            middle = start + (end - start) // (2 * STEP) * STEP
+            found = await self._engines(start, middle)
+            for subject, ticks in (await self._engines(middle, end)).items():
+                found.setdefault(subject, {}).update(ticks)
+            return found
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(_historian, self._ticks, answer, start, end)
 
     def _ticks(self, answer: Answer, start: float, end: float) -> dict[str, dict[float, Tick]]:
         """On the historian's thread."""

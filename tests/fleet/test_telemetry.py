@@ -11,14 +11,17 @@ from uuid import UUID
 
 import pytest
 
+from clusters.engine.shapes import Pod
 from clusters.engine.telemetry.chunks import UNKNOWN, decode
+from clusters.engine.telemetry.prometheus import Answer
 from clusters.engine.telemetry.types import Scrape, Tick
+from clusters.gateway.errors import Garbage
 from clusters.gateway.stream import StreamClient
 from clusters.models import Cluster, GpuHour, HeatRow, ServingTick, Telemetry, Watch
 from clusters.selectors.metrics import MetricsSettings, metrics_of
 from clusters.selectors.telemetry import measured, pack_tick, unpack_tick
 from clusters.services.telemetry_backfill import REACH
-from clusters.telemetry.asking import prometheus_of
+from clusters.telemetry.asking import Prometheus, prometheus_of
 from clusters.telemetry.backfill import Backfill
 from clusters.telemetry.direct import DirectRoad
 from clusters.telemetry.scraper import PERIOD, Scraper
@@ -141,6 +144,53 @@ def _one_tick(requests: int) -> bytes:
     return pack_tick(
         Tick(60.0, 1, 1, {"requests": requests}, runtime="vllm", road="direct", **nothing)
     )
+
+
+def test_an_hour_that_is_too_large_is_read_in_halves(cluster: SimCluster, row: Cluster) -> None:
+    """The simulator refuses what is longer than a quarter of an hour, as a cap on bytes would."""
+    second = read_back(cluster, row, 2) + HOUR
+    whole = ticks_of(row, 60)
+    ServingTick.objects.all().delete()
+    found: dict[float, Tick] = {}
+
+    async def read(client: StreamClient) -> None:
+        metrics = MetricsSettings(found="monitoring/prometheus:9090")
+        prometheus = prometheus_of(metrics, client, "")
+        assert prometheus is not None
+        past = Backfill(
+            row.pk,
+            TOKEN,
+            _Narrow(prometheus),
+            metrics,
+            Storer(),
+            await _known(client),
+            asyncio.Semaphore(1),
+        )
+        found.update((await past._engines(second, second + HOUR))[SUBJECT])
+
+    asking(cluster, read)
+    assert found == {at: tick for at, tick in whole.items() if at >= second}
+
+
+class _Narrow(Prometheus):
+    """A Prometheus whose answers are too large above a quarter of an hour."""
+
+    def __init__(self, behind: Prometheus) -> None:
+        self._behind = behind
+
+    async def query_range(
+        self, text: str, *, start: float, end: float, step: int, deadline: float
+    ) -> Answer:
+        if end - start > 960:
+            raise Garbage("The answer is larger than 32 MiB.")
+        return await self._behind.query_range(
+            text, start=start, end=end, step=step, deadline=deadline
+        )
+
+
+async def _known(client: StreamClient) -> Callable[[], list[Pod]]:
+    pods = await pods_of(client)
+    return lambda: pods
 
 
 def test_a_collector_that_lost_the_watch_reads_no_past(cluster: SimCluster, row: Cluster) -> None:
