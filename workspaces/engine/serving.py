@@ -117,7 +117,7 @@ def _arrived(bins: Bins, count: int) -> Bins:
 def _joined(subjects: Mapping[str, Sequence[Tick]] | None) -> Tick | None:
     if not subjects:
         return None
-    merged = [merge(ticks) for ticks in subjects.values()]
+    merged = [ticks[0] if len(ticks) == 1 else merge(ticks) for ticks in subjects.values()]
     return merged[0] if len(merged) == 1 else together(merged)
 
 

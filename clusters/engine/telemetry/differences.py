@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -220,11 +221,20 @@ def _add_counts(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
 
 
 def _add_histograms(parts: Iterable[Mapping[str, Histogram]]) -> dict[str, Histogram]:
-    sums: dict[str, Histogram] = {}
+    held: dict[str, list[Histogram]] = {}
     for part in parts:
-        for name, held in part.items():
-            sums[name] = merge_histograms(sums[name], held) if name in sums else held
-    return sums
+        for name, one in part.items():
+            held.setdefault(name, []).append(one)
+    return {name: _sum(histograms) for name, histograms in held.items()}
+
+
+def _sum(histograms: Sequence[Histogram]) -> Histogram:
+    first = histograms[0]
+    if len(histograms) > 1 and all(one.bounds == first.bounds for one in histograms):
+        columns = zip(*(one.counts for one in histograms), strict=True)
+        total = math.fsum(one.total for one in histograms)
+        return Histogram(first.bounds, tuple(map(sum, columns)), total)
+    return reduce(merge_histograms, histograms)
 
 
 def _add_means(parts: Iterable[Mapping[str, tuple[float, int]]]) -> dict[str, tuple[float, int]]:
