@@ -129,7 +129,7 @@ def test_what_the_portal_saw_itself_is_never_written_over(
     minutes = ServingTick.objects.filter(cluster=row, resolution=60)
     minutes.exclude(at=at).delete()
     assert minutes.update(packed=_one_tick(1234)) == 1
-    assert GpuHour.objects.filter(cluster=row).update(packed=b"ours", backfilled=False) == 2
+    assert GpuHour.objects.filter(cluster=row).update(packed=b"ours", backfilled=False) >= 1
     read_back(cluster, row, 2)
     found = {start: tick for start, tick in ticks_of(row, 60).items() if start >= second}
     assert len(found) == 60
