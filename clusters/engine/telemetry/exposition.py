@@ -17,6 +17,7 @@ from clusters.engine.telemetry.types import Histogram
 MAX_BYTES = 16 * 2**20  # of a page; the rest is not read
 MAX_LINE = 64 * 2**10
 MAX_EXACT = 2.0**53  # above it a float does not count by ones
+LARGEST = 1e15  # no sum of seconds, and no gauge, is greater; nor do sums of these overflow
 
 Labels = Mapping[str, str]
 Series = tuple[Labels, float]
@@ -162,13 +163,13 @@ def _unescape(found: re.Match[str]) -> str:
 
 
 def total(series: Iterable[Series]) -> float | None:
-    """The sum of the finite values; None when there is none."""
-    values = [value for _, value in series if math.isfinite(value)]
+    """The sum of the values that make sense; None when there is none."""
+    values = [value for _, value in series if abs(value) <= LARGEST]
     return math.fsum(values) if values else None
 
 
 def mean(series: Iterable[Series]) -> float | None:
-    values = [value for _, value in series if math.isfinite(value)]
+    values = [value for _, value in series if abs(value) <= LARGEST]
     return math.fsum(values) / len(values) if values else None
 
 

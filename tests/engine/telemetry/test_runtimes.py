@@ -270,3 +270,15 @@ def test_no_bytes_can_crash_a_reading(body: bytes, content_type: str) -> None:
     read_runtime(body, content_type)
     read_runtime(b'{"gpu_info":' + body, content_type)
     read_download(body)
+
+
+def test_a_number_beyond_all_sense_is_unknown_and_no_sum_overflows() -> None:
+    found = reading(
+        page(
+            *(f'vllm:num_requests_running{{engine="{i}"}} 1.7e308' for i in range(3)),
+            'vllm:e2e_request_latency_seconds_bucket{le="+Inf"} 3',
+            *(f'vllm:e2e_request_latency_seconds_sum{{engine="{i}"}} 1.7e308' for i in range(3)),
+        )
+    )
+    assert "running" not in found.gauges
+    assert found.histograms["e2e"].count == 3 and math.isnan(found.histograms["e2e"].total)
