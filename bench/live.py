@@ -47,7 +47,7 @@ def lines(team: Team) -> list[Line]:
     viewers = [viewer for user in _people(team) for viewer in _viewers(user)]
     with ExitStack() as stack:
         url = stack.enter_context(_redis())
-        settings.CELERY_BROKER_URL = url
+        settings.NEWS_URL = url
         bare = stack.enter_context(_floor(url))
         web = stack.enter_context(_web(url))
         floor = _nudges(stack.enter_context(_pages(bare, [{"query": "", "cookie": ""}] * VIEWERS)))
@@ -56,7 +56,7 @@ def lines(team: Team) -> list[Line]:
         resident = web.resident_mib()
         some, few_renders = _content(pages, web, SOME)
         every, renders = _content(pages, web, VIEWERS)
-        settings.CELERY_BROKER_URL = ""
+        settings.NEWS_URL = ""
     return [
         _nudge_line("p50", ours, floor, 0.5, None),
         _nudge_line("p99", ours, floor, 0.99, 250.0),

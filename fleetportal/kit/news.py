@@ -54,7 +54,7 @@ def tell(topics: Iterable[str]) -> bool:
         return False
     word = uuid.uuid4().hex[:16]
     try:
-        with connection(settings.CELERY_BROKER_URL).pipeline(transaction=False) as line:
+        with connection(settings.NEWS_URL).pipeline(transaction=False) as line:
             for place in keys(names):
                 line.set(place, word, ex=KEEP)
             line.publish(channel(), json.dumps(names))
@@ -74,7 +74,7 @@ def versions(topics: Iterable[str]) -> str | None:
     if not names or not _may_try():
         return None
     try:
-        return _read(connection(settings.CELERY_BROKER_URL), keys(names))
+        return _read(connection(settings.NEWS_URL), keys(names))
     except (redis.RedisError, OSError) as error:
         _be_quiet(error)
         return None
@@ -113,7 +113,7 @@ def topics_of(obj: Any) -> tuple[str, ...]:
 
 
 def enabled() -> bool:
-    return str(settings.CELERY_BROKER_URL).startswith(("redis://", "rediss://"))
+    return str(settings.NEWS_URL).startswith(("redis://", "rediss://"))
 
 
 def channel() -> str:

@@ -206,7 +206,7 @@ class Hub:
 
     async def _subscription(self) -> None:
         client: Any = redis.asyncio.Redis.from_url(
-            settings.CELERY_BROKER_URL,
+            settings.NEWS_URL,
             socket_connect_timeout=3,
             socket_keepalive=True,
             health_check_interval=5,

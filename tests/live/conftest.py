@@ -22,7 +22,7 @@ def redis_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
 @pytest.fixture
 def redis(redis_process: Redis, settings: Settings) -> Redis:
     """The portal uses this Redis; nothing of an earlier test is in it."""
-    settings.CELERY_BROKER_URL = redis_process.url
+    settings.NEWS_URL = redis_process.url
     news.connection(redis_process.url).flushall()
     news._Line.quiet_until = 0.0
     fragments.shelf.clear()
@@ -32,7 +32,7 @@ def redis(redis_process: Redis, settings: Settings) -> Redis:
 @pytest.fixture
 def no_redis(settings: Settings) -> Iterator[None]:
     """An address where nobody answers."""
-    settings.CELERY_BROKER_URL = "redis://127.0.0.1:1/0"
+    settings.NEWS_URL = "redis://127.0.0.1:1/0"
     news._Line.quiet_until = 0.0
     yield
     news._Line.quiet_until = 0.0

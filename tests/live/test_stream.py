@@ -245,7 +245,7 @@ def test_when_redis_goes_pages_are_told_and_when_it_is_back_they_hear_again(
 ) -> None:
     server = Redis(tmp_path)
     server.start()
-    settings.CELERY_BROKER_URL = server.url
+    settings.NEWS_URL = server.url
     asked = ask(people.viewer, "fleet")
 
     async def test(hub: Hub) -> None:
@@ -282,7 +282,7 @@ def test_a_process_that_ends_sends_its_pages_elsewhere(people: People) -> None:
 
 
 def test_without_redis_there_is_no_ticket_and_pages_poll(people: People, settings: Any) -> None:
-    settings.CELERY_BROKER_URL = ""
+    settings.NEWS_URL = ""
     client, _ = signed_in(people.viewer)
     assert ticket_of(client, "fleet") == {"ticket": "", "topics": ["fleet"]}
 

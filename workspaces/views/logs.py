@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -130,6 +131,7 @@ def _context(
         "choice": choice,
         "check": check,
         "result": result,
+        "read_at": datetime.fromisoformat(result["read_at"]) if "read_at" in result else None,
         "asks": check is None,  # the page has nothing to show yet: it looks at once
         "error": result.get("error", ""),
         "remedy": result.get("remedy", ""),
