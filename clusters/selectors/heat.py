@@ -68,10 +68,11 @@ def value(metric: str, byte: int) -> float | None:
     return None if metric == "allocation" else engine.value_of(metric, byte)
 
 
-def first_metric(principal: Principal, cluster: str = "") -> str:
-    """What to show unless told otherwise: use where anything is measured, else the allocation."""
-    measured = rows_for(principal, cluster).order_by().filter(heat__at__isnull=False)
-    return "util" if measured.exists() else "allocation"
+def glance(principal: Principal, cluster: str = "") -> tuple[bool, str]:
+    """(whether anything is measured, the version of the names): what a page needs in advance."""
+    rows = rows_for(principal, cluster).annotate(moment=_Seconds("heat__at"))
+    found = list(rows.values_list("moment", "heat__layout"))
+    return any(moment for moment, _ in found), f"{_version(key for _, key in found):016x}"
 
 
 def cells(principal: Principal, metric: str, cluster: str = "") -> Cells:

@@ -10,7 +10,7 @@ from django.core.paginator import Paginator
 from django.urls import reverse
 
 from clusters.engine.heat import METRICS
-from clusters.selectors.heat import first_metric
+from clusters.selectors.heat import glance
 from clusters.selectors.heat_table import UNITS, NodeLines
 from fleetportal.accounts.principal import Principal
 
@@ -38,11 +38,13 @@ def heat_section(
 ) -> dict[str, Any]:
     """`heat` for console/_heat.html out of the page's query: `metric`, `by`, `twin=table` and
     its `page`. `cluster`: of this one alone."""
+    measured, version = glance(principal, cluster)
     metric = asked.get("metric", "")
-    metric = metric if metric in METRICS else first_metric(principal, cluster)
+    if metric not in METRICS:
+        metric = "util" if measured else "allocation"
     group = asked.get("by", "")
     as_table = asked.get("twin") == "table"
-    query = urlencode({"metric": metric} | ({"cluster": cluster} if cluster else {}))
+    only = {"cluster": cluster} if cluster else {}
     found: dict[str, Any] = {
         "title": "GPUs at work" if cluster else "Every GPU",
         "label": f"Heatmap of the GPUs of {cluster or 'the fleet'}",
@@ -54,7 +56,9 @@ def heat_section(
         "groups": GROUP_WORDS.items(),
         "cluster": cluster,
         "as_table": as_table,
-        "first": f"{reverse('heat_cells')}?{query}",
+        "version": version,
+        "first": f"{reverse('heat_cells')}?{urlencode({'metric': metric} | only)}",
+        "names": f"{reverse('heat_layout')}?{urlencode({'v': version} | only)}",
     }
     if as_table:
         page = Paginator(NodeLines(principal, metric, cluster), PAGE_SIZE)

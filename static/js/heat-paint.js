@@ -34,7 +34,10 @@ window.fleetHeatPaint = (() => {
   /* The theme's colours as pixels. */
   const NAMES = { surface: "surface", line: "line-strong", control: "control", ink: "text", soft: "text-2", faint: "text-3", bad: "bad", tint: "idle-tint", accent: "accent", wait: "wait" };
   const context = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  let inks = null; // reading them costs a style pass each
+  document.addEventListener("fleet:theme", () => { inks = null; });
   function colours() {
+    if (inks) return inks;
     const found = {};
     for (const [key, name] of Object.entries(NAMES)) {
       context.fillStyle = window.fleetColour(name);
@@ -43,9 +46,9 @@ window.fleetHeatPaint = (() => {
       found[key] = pixel(parts);
       found[`${key}Text`] = `rgb(${parts.join(" ")})`;
     }
-    context.fillStyle = window.fleetColour("ok");
     const dark = document.documentElement.dataset.bsTheme === "dark";
     found.full = pixel(dark ? [141, 155, 176] : [70, 85, 111]);
+    inks = found;
     return found;
   }
 

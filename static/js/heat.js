@@ -46,7 +46,9 @@
       return true;
     }
     async names(data) {
-      const answer = await fetch(this.url("layout", { v: data.version }));
+      const early = this.root.dataset.version === data.version && this.early;
+      const answer = await (early || fetch(this.url("layout", { v: data.version })));
+      this.early = null;
       if (!answer.ok) throw new Error(`names: ${answer.status}`);
       const layout = await answer.json();
       if (layout.version !== data.version) throw new Error("the fleet changed while it was read");
@@ -73,6 +75,8 @@
       }
     }
     async start() {
+      this.early = fetch(this.url("layout", { v: this.root.dataset.version })); // beside the cells
+      this.early.catch(() => {}); // asked for again where it is needed
       try {
         await this.load();
         if (this.root.dataset.cluster) this.focus = this.clusters.length ? { cluster: 0 } : null;
