@@ -60,6 +60,16 @@ class Clock:
         for pk, token, holder in held.values_list("cluster_id", "lease_token", "lease_holder"):
             self.owners[str(pk), token].add(holder)
 
+    def until_fresh(self, since: datetime) -> None:
+        fresh = Cluster.objects.filter(observed_at__gt=since, state="ready")
+        fresh = fresh.filter(pk__in=[row.pk for row in self.rows])
+
+        def all_fresh() -> bool:
+            self.look()
+            return fresh.count() == len(self.rows)
+
+        until("all clusters are observed again", all_fresh, 120)
+
     def wait(self, seconds: float) -> None:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -99,11 +109,16 @@ def test_observation_outlives_a_collector_that_is_killed_again_and_again(
     process.start()
     try:
         all_observed(rows)
-        for _ in range(KILLS):
+        for number in range(KILLS):
             process.kill()
+            killed = timezone.now()
             process.start()
-            clock.wait(rng.choice((0.5, 2, 6, 18)))
-        clock.wait(25)
+            if number % 5 == 4:  # again, before it could do anything
+                clock.wait(rng.uniform(0, 2))
+                process.kill()
+                process.start()
+            clock.until_fresh(killed)
+            clock.wait(rng.uniform(0, 3))
     finally:
         process.kill()
     check(clock)
