@@ -35,7 +35,7 @@ def page(browser: Browser, portal: Served) -> Iterator[Page]:
     opened = context.new_page()
     complaints: list[str] = []
     opened.on("pageerror", lambda error: complaints.append(str(error)))
-    opened.on("console", lambda said: complaints.append(said.text) if said.type == "error" else 0)
+    opened.on("console", lambda said: complaints.extend([said.text] * (said.type == "error")))
     yield opened
     context.close()
     assert complaints == []

@@ -145,7 +145,11 @@ def test_what_is_kept_has_bounds(people: People) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/fleet/", "/clusters/", "/deployments/", "/rollouts/", "/approvals/"]
+    "path",
+    [
+        *("/fleet/parts/attention/", "/fleet/parts/usage/", "/fleet/parts/allocation/"),
+        *("/clusters/", "/deployments/", "/rollouts/", "/approvals/"),
+    ],
 )
 def test_pages_are_answered_from_one_render_and_then_not_modified(
     people: People, path: str

@@ -97,7 +97,11 @@ def _allocation(asked: Asked) -> Context:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """`topics`: what changes it; `at_once`: it is there when the page is."""
+    """`topics`: what changes it; `at_once`: it is there when the page is.
+
+    Not "fleet": every look at every cluster's metrics tells of that, and at a thousand clusters a
+    page would never rest. What is measured is fetched again twice a minute anyway.
+    """
 
     context: Callable[[Asked], Context]
     topics: tuple[str, ...]
@@ -105,10 +109,10 @@ class Part:
 
 
 PARTS = {
-    "attention": Part(_attention, ("fleet", "clusters", *WORK), at_once=True),
-    "figures": Part(_figures, ("fleet", "clusters"), at_once=True),
-    "usage": Part(_usage, ("fleet", "clusters", "deployments")),
-    "idle": Part(_idle, ("fleet", "clusters")),
+    "attention": Part(_attention, ("clusters", *WORK), at_once=True),
+    "figures": Part(_figures, ("clusters",), at_once=True),
+    "usage": Part(_usage, ("clusters", "deployments")),
+    "idle": Part(_idle, ("clusters",)),
     "fragmentation": Part(_fragmentation, ("clusters", "deployments")),
     "allocation": Part(_allocation, ("clusters", "deployments"), at_once=True),
 }
