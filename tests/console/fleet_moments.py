@@ -66,9 +66,13 @@ def gpu_hour(cluster: Cluster, hours_ago: int, *, held: float, util: float) -> G
     )
 
 
-def tick(cluster: Cluster, subject: str, *, requests: int, tokens: int, ago: float = 90) -> None:
-    """One minute of a workspace that ended a while ago."""
-    counters = {"requests": requests, "prompt_tokens": tokens, "generation_tokens": tokens}
+def tick(
+    cluster: Cluster, subject: str, *, requests: int, tokens: int | None, ago: float = 90
+) -> None:
+    """One minute of a workspace that ended a while ago. `tokens` None: its runtime counts none."""
+    counters = {"requests": requests}
+    if tokens is not None:
+        counters |= {"prompt_tokens": tokens, "generation_tokens": tokens}
     found = Tick(60.0, 1, 1, counters, {}, {}, {}, (), "vllm", "direct")
     at = timezone.now() - timedelta(seconds=ago)
     ServingTick.objects.create(

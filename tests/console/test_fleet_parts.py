@@ -135,7 +135,15 @@ def test_traffic_is_the_newest_minute_of_each_workspace(
     tick(cluster, "team-x/two", requests=120, tokens=0)
     tick(cluster, "team-x/old", requests=9999, tokens=9, ago=900)
     traffic = part(client_for(people.viewer), "usage").context["usage"].traffic
-    assert (traffic.requests, traffic.tokens, traffic.subjects) == (3.0, 20.0, 2)
+    assert (traffic.requests, traffic.tokens, traffic.counted) == (3.0, 20.0, 2)
+
+
+def test_tokens_that_no_runtime_counts_are_unknown(people: People, client_for: ClientFor) -> None:
+    tick(priced(), "team-x/one", requests=60, tokens=None)
+    found = part(client_for(people.viewer), "usage")
+    traffic = found.context["usage"].traffic
+    assert (traffic.requests, traffic.tokens) == (1.0, None)
+    assert "no runtime counts them" in text(found)
 
 
 def test_ready_workspaces_that_say_nothing_are_counted(

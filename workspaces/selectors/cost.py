@@ -167,6 +167,8 @@ def _observed(living: Sequence[Workspace], now: datetime) -> float | None:
         if row is None or row.price_per_hour is None:
             continue
         tick = unpack_tick(bytes(packed))
-        usd += row.price_per_hour * tick.seconds / 3600
-        tokens += sum(tick.counters.get(name, 0) for name in TOKENS)
+        counted = [tick.counters[name] for name in TOKENS if name in tick.counters]
+        if counted:
+            usd += row.price_per_hour * tick.seconds / 3600
+            tokens += sum(counted)
     return usd / tokens * 1e6 if tokens else None

@@ -22,6 +22,7 @@ from clusters.selectors.telemetry import unpack_tick
 from workspaces.models import Workspace
 
 MINUTE = 60
+TOKENS = ("prompt_tokens", "generation_tokens")
 TICKS_OLD = timedelta(minutes=5)
 Idle = Sequence[tuple[Cluster, HeatRow, IdleCount]]
 
@@ -50,12 +51,13 @@ class IdleSum:
 @dataclass(frozen=True, slots=True)
 class Traffic:
     """Finished requests and tokens (prompt and generated) a second, of the minute that began at
-    `at`. None: nothing was measured. `silent`: ready workspaces that are in neither."""
+    `at`. None: nothing was measured. Tokens are those of `counted` workspaces: not every runtime
+    counts them. `silent`: ready workspaces that are in neither."""
 
     requests: float | None
     tokens: float | None
     at: datetime | None
-    subjects: int
+    counted: int
     silent: int
 
 
@@ -117,11 +119,13 @@ def traffic(clusters: Sequence[Cluster], now: datetime) -> Traffic:
     found = list(rows.order_by("at").values_list("cluster_id", "subject", "at", "packed"))
     newest = {(pk, subject): (at, bytes(packed)) for pk, subject, at, packed in found}
     rates = [_rates(packed) for _, packed in newest.values()]
+    requests = [rate for rate, _ in rates if rate is not None]
+    tokens = [rate for _, rate in rates if rate is not None]
     return Traffic(
-        requests=sum(rate[0] for rate in rates) if rates else None,
-        tokens=sum(rate[1] for rate in rates) if rates else None,
+        requests=sum(requests) if requests else None,
+        tokens=sum(tokens) if tokens else None,
         at=min((at for at, _ in newest.values()), default=None),
-        subjects=len(newest),
+        counted=len(tokens),
         silent=_silent(pks, set(newest)),
     )
 
@@ -133,10 +137,14 @@ def _silent(clusters: Sequence[UUID], told: set[tuple[UUID, str]]) -> int:
 
 
 @lru_cache(maxsize=32768)
-def _rates(packed: bytes) -> tuple[float, float]:
+def _rates(packed: bytes) -> tuple[float | None, float | None]:
     """Requests and tokens a second of one tick; a minute's ticks are read by many pages."""
     tick = unpack_tick(packed)
     if tick.seconds <= 0:
-        return 0.0, 0.0
-    tokens = tick.counters.get("prompt_tokens", 0) + tick.counters.get("generation_tokens", 0)
-    return tick.counters.get("requests", 0) / tick.seconds, tokens / tick.seconds
+        return None, None
+    tokens = [tick.counters[name] for name in TOKENS if name in tick.counters]
+    requests = tick.counters.get("requests")
+    return (
+        None if requests is None else requests / tick.seconds,
+        sum(tokens) / tick.seconds if tokens else None,
+    )
