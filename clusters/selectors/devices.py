@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,7 +20,7 @@ from clusters.models import Cluster, GpuHour, Telemetry
 from clusters.selectors.census import blind, class_of, closed, listed, silent
 from clusters.selectors.facts import nodes_of, pools_of
 from clusters.selectors.grid import STALE, model_words, node_note, short_name, why_blocked
-from clusters.selectors.workloads import Names, workloads
+from clusters.selectors.workloads import ELSEWHERE, OTHER_TEAM, Names, workloads
 from fleetportal.accounts.principal import Principal
 from fleetportal.kit.errors import Missing
 
@@ -238,3 +239,24 @@ def _of_node(
         for seat in engine.seats(node, mine)
     ]
     return [node_note(cluster, node) or why_blocked(cluster, node), cards]
+
+
+def teams(principal: Principal) -> bytes:
+    """JSON of the fleet: `{cluster: [who holds most of each node, in the order of the nodes]}`;
+    "" where nobody holds anything. Names of teams that are not this principal's are not told."""
+    rows = list(listed(principal).order_by("name"))
+    names = Names(principal, workloads(principal, [cluster.pk for cluster in rows]))
+    return _json(
+        {
+            cluster.name: [_team(cluster, node, names) for node in nodes_of(cluster)]
+            for cluster in rows
+        }
+    )
+
+
+def _team(cluster: Cluster, node: NodeFacts, names: Names) -> str:
+    held: Counter[str] = Counter()
+    for pod, gpus, workspace in node.holders:
+        mine = names.workload(cluster.pk, pod, workspace)
+        held[ELSEWHERE if mine is None else mine.team or OTHER_TEAM] += gpus
+    return min(held, key=lambda team: (-held[team], team)) if held else ""

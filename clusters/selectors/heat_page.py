@@ -27,6 +27,7 @@ GROUP_WORDS = {
     "region": "Region",
     "provider": "Provider",
     "model": "GPU model",
+    "team": "Team",
     "state": "State",
     "none": "Nothing",
 }

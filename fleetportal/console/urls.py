@@ -11,6 +11,7 @@ urlpatterns = [
     path("fleet/heat/cells", heat.heat_cells, name="heat_cells"),
     path("fleet/heat/layout", heat.heat_layout, name="heat_layout"),
     path("fleet/heat/holders", heat.heat_holders, name="heat_holders"),
+    path("fleet/heat/teams", heat.heat_teams, name="heat_teams"),
     path("fleet/gpu/<slug:cluster>/<str:node>/<int:index>/", heat.gpu, name="gpu"),
     path("fleet/parts/<slug:name>/", fleet.fleet_part, name="fleet_part"),
     path("fleet/trend/", fleet.fleet_trend, name="fleet_trend"),

@@ -45,7 +45,7 @@ window.fleetHeatCells = (() => {
   };
 
   /* Rows of one level: clusters of the fleet, nodes of a cluster, one node. */
-  function rowsOf(clusters, data, group, focus) {
+  function rowsOf(clusters, data, group, focus, teams) {
     if (focus) {
       const cluster = clusters[focus.cluster];
       const nodes = cluster.nodes.filter((node) => !focus.node || node.name === focus.node);
@@ -53,15 +53,20 @@ window.fleetHeatCells = (() => {
     }
     const rows = [];
     for (const cluster of clusters) {
-      if (group === "model") rows.push(...byModel(cluster));
+      if (group === "model") rows.push(...byNode(cluster, (node) => node.model || "Model unknown"));
+      else if (group === "team") rows.push(...byNode(cluster, (node, place) => teams?.[cluster.title]?.[place] || "Held by nobody"));
       else rows.push({ group: GROUPS[group](cluster, data), label: cluster.title, cluster, nodes: cluster.nodes, level: "cluster" });
     }
     return rows.sort((a, b) => a.group.localeCompare(b.group) || a.cluster.index - b.cluster.index);
   }
-  function byModel(cluster) {
+  function byNode(cluster, key) {
     const found = new Map();
-    for (const node of cluster.nodes) found.set(node.model, [...(found.get(node.model) ?? []), node]);
-    return [...found].map(([model, nodes]) => ({ group: model || "Model unknown", label: cluster.title, cluster, nodes, level: "cluster" }));
+    cluster.nodes.forEach((node, place) => {
+      const group = key(node, place);
+      if (!found.has(group)) found.set(group, []);
+      found.get(group).push(node);
+    });
+    return [...found].map(([group, nodes]) => ({ group, label: cluster.title, cluster, nodes, level: "cluster" }));
   }
 
   /* Places: rows run down newspaper columns, nodes stand as blocks in them. The largest cells whose

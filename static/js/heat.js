@@ -43,7 +43,16 @@
       if (data.metric !== this.metric) return false; // another was chosen meanwhile
       this.etag = answer.headers.get("ETag") ?? "";
       this.data = data;
+      await this.askTeams();
       return true;
+    }
+    /* Whose nodes are is asked only where rows are grouped by it; rows move when it changed. */
+    async askTeams() {
+      if (this.group !== "team" || this.root.dataset.cluster) return;
+      const answer = await fetch(this.root.dataset.teams);
+      if (!answer.ok || answer.redirected) throw new Error(`teams: ${answer.status}`);
+      const text = await answer.text();
+      if (text !== this.teamsText) { this.teams = JSON.parse(text); this.teamsText = text; this.plan = null; }
     }
     async names(data) {
       const early = this.root.dataset.version === data.version && this.early;
@@ -97,7 +106,7 @@
     layOut() {
       const width = this.box.clientWidth;
       if (this.plan && this.plan.for === width) return;
-      const rows = C.rowsOf(this.clusters, this.data, this.group, this.focus);
+      const rows = C.rowsOf(this.clusters, this.data, this.group, this.focus, this.teams);
       this.plan = C.place(rows, width, LEVELS[this.level()]);
       this.plan.for = width;
       this.full = { x0: 0, x1: width, y0: 0, y1: Math.max(96, this.plan.height) };
@@ -302,6 +311,7 @@
         await this.refresh();
       } else if (name === "by") {
         this.group = value;
+        try { await this.askTeams(); } catch (error) { this.say("failed", `Could not read the teams (${error.message}).`); }
         if (!this.root.dataset.cluster) this.focus = null;
         this.plan = null;
         this.show();

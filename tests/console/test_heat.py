@@ -206,6 +206,9 @@ def test_names_of_holders_are_for_their_team_alone(people: People, client_for: C
     path = f"/fleet/heat/holders?cluster={cluster.name}"
     assert client_for(people.engineer).get(path).json()["node-0"][1][5] == ["phi"]
     assert client_for(people.outsider).get(path).json()["node-0"][1][5] == ["other team"]
+    teams = "/fleet/heat/teams"
+    assert client_for(people.engineer).get(teams).json()[cluster.name] == ["assist"]
+    assert client_for(people.outsider).get(teams).json()[cluster.name] == ["other team"]
     drawer = f"/fleet/gpu/{cluster.name}/node-0/5/"
     mine = client_for(people.engineer).get(drawer).content.decode()
     assert "phi" in mine and pod in mine

@@ -108,6 +108,7 @@ PAGES: dict[str, Row] = {
     "heat_cells": shows(),
     "heat_layout": shows(),
     "heat_holders": shows(),
+    "heat_teams": shows(),
     "gpu": shows("gpu"),
     "fleet_part": shows("fleet_part"),
     "fleet_trend": shows(),

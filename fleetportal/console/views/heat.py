@@ -51,6 +51,13 @@ def heat_holders(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 @declares("view")
+def heat_teams(request: HttpRequest) -> HttpResponse:
+    """Whose each node is, as JSON by cluster: for grouping by team."""
+    return HttpResponse(devices.teams(principal_of(request)), content_type=JSON)
+
+
+@require_GET
+@declares("view")
 def gpu(request: HttpRequest, cluster: str, node: str, index: int) -> HttpResponse:
     """One card: a page, or for htmx the drawer's inside."""
     found = devices.device(principal_of(request), cluster, node, index, timezone.now())
