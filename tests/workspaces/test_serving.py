@@ -198,7 +198,10 @@ def test_every_chart_has_a_table_and_all_numbers_are_a_csv(
     measure(workspaces(chat)[0], 60)
     client = client_for(people.viewer)
     html = client.get(f"/deployments/{chat.pk}/metrics/?chart=ttft").content.decode()
-    assert "p95 (s)" in html and ">0.48 <" in html and "0.1 to 0.5 s" in html
+    assert html.index(">p50<") < html.index(">p95<") and ">mean<" not in html
+    assert ">0.48 <" in html and "0.1 to 0.5 s" in html
+    silent = client.get(f"/deployments/{chat.pk}/metrics/?chart=preemptions").content.decode()
+    assert ">not exported<" in silent
     assert "histogram_quantile(0.95, sum by (le) (rate(vllm:time_to_first_token" in html
     answer = client.get(f"/deployments/{chat.pk}/metrics/?format=csv")
     assert answer.headers["Content-Type"].startswith("text/csv")

@@ -47,14 +47,15 @@ def serving_table(request: HttpRequest, pk: UUID) -> HttpResponse:
     if request.GET.get("format") == "csv":
         return _csv(deployment, serving)
     chart = CHARTS_BY_KEY.get(request.GET.get("chart", ""), CHARTS[0])
+    columns = figures.columns(serving, chart)
     context = {
         "deployment": deployment,
         "serving": serving,
         "ranges": RANGES,
         "charts": CHARTS,
         "chart": chart,
-        "header": figures.header(chart),
-        "rows": figures.rows(serving, chart),
+        "columns": columns,
+        "rows": figures.rows(serving, chart, columns),
         "promql": figures.promql(serving, chart),
     }
     return render(request, "workspaces/serving.html", context)

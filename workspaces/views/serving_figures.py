@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 from clusters.engine.telemetry.promql import signal_text
+from clusters.engine.telemetry.quantiles import Quantile
+from clusters.engine.telemetry.types import Tick
 from fleetportal.kit import charts
 from fleetportal.kit.format import exact, num
 from workspaces.engine.serving import DAY, Line, rounded
@@ -88,7 +91,7 @@ def _hover(curve: Curve, line: Line, held: Sequence[float | None], unit: str) ->
     ]
 
 
-def _bucket(one: Any) -> str:
+def _bucket(one: Quantile) -> str:
     if one.high is None:
         return f"more than {one.low:g} s"
     return f"{one.low:g} to {one.high:g} s"
@@ -128,31 +131,38 @@ def promql(serving: Serving, chart: Chart) -> list[str]:
 # --- the same as a table --------------------------------------------------------------------------
 
 
-def header(chart: Chart) -> list[str]:
-    return [f"{curve.label} ({chart.unit})" for curve in chart.curves]
+def columns(serving: Serving, chart: Chart) -> list[Curve]:
+    """The curves of a table, p50 before p95; a mean only where a runtime tells nothing better."""
+    drawn = {curve.key for line in serving.lines for curve, _ in curves_of(chart, line)}
+    shown = [curve for curve in chart.curves if curve.key != "mean" or curve.key in drawn]
+    quantiles = [curve for curve in shown if curve.interval]
+    return sorted(quantiles, key=lambda curve: curve.key) + [c for c in shown if not c.interval]
 
 
-def rows(serving: Serving, chart: Chart) -> Iterator[tuple[Any, int, list[tuple[str, str]]]]:
-    """(time, revision, [(value, bucket)]) of every point that was measured, the newest first."""
+def rows(
+    serving: Serving, chart: Chart, curves: Sequence[Curve]
+) -> Iterator[tuple[datetime, int, list[tuple[str, str]]]]:
+    """(time, revision, [(value or why there is none, bucket)]) of every point that was measured,
+    the newest first."""
     for line in serving.lines:
+        why = "no data" if set(chart.signals) & line.exported else "not exported"
         for at, tick in sorted(zip(serving.times, line.ticks, strict=True), reverse=True):
             if tick is not None:
-                cells = [_cell(curve, tick) for curve in chart.curves]
-                yield at, line.revision, cells
+                yield at, line.revision, [_cell(curve, tick, why) for curve in curves]
 
 
-def _cell(curve: Curve, tick: Any) -> tuple[str, str]:
+def _cell(curve: Curve, tick: Tick, why: str) -> tuple[str, str]:
     value = rounded(curve.value(tick))
     one = curve.interval(tick) if curve.interval else None
-    return ("" if value is None else f"{value:g}", _bucket(one) if one else "")
+    return (why if value is None else f"{value:g}", _bucket(one) if one else "")
 
 
 def csv_rows(serving: Serving) -> Iterator[list[str]]:
     """One row for each revision and time; an empty cell is no data."""
-    columns = [(chart, curve) for chart in CHARTS for curve in chart.curves]
-    yield ["time", "revision", *(f"{c.key}_{curve.key} ({c.unit})" for c, curve in columns)]
+    named = [(chart, curve) for chart in CHARTS for curve in chart.curves]
+    yield ["time", "revision", *(f"{c.key}_{curve.key} ({c.unit})" for c, curve in named)]
     for line in serving.lines:
-        table = [values(line, curve) for _, curve in columns]
+        table = [values(line, curve) for _, curve in named]
         for place, at in enumerate(serving.times):
             if line.ticks[place] is not None:
                 cells = ("" if row[place] is None else f"{row[place]:g}" for row in table)
