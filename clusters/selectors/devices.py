@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from clusters.engine import heat as engine
 from clusters.engine.heat import cards_of
+from clusters.engine.seats import Seat, seats
 from clusters.engine.telemetry import chunks
 from clusters.engine.telemetry.types import GpuSample
 from clusters.engine.types import NodeFacts, PoolFacts
@@ -113,7 +114,7 @@ def _device(
 ) -> Device:
     mine = [one for one in samples if (one.node, one.index) == (node.name, index)]
     pool = next((pool for pool in pools_of(cluster) if pool.key == node.pool), None)
-    seat = engine.seats(node, samples)[index]
+    seat = seats(node, samples)[index]
     used = engine.total(one.memory_used for one in mine)
     size = engine.total(one.memory_total for one in mine)
     since = engine.idle_since(mine)
@@ -172,7 +173,7 @@ def _price(pool: PoolFacts | None) -> float | None:
     return pool.price_per_hour / pool.gpus_per_node
 
 
-def _holders(principal: Principal, cluster: Cluster, seat: engine.Seat) -> tuple[Holder, ...]:
+def _holders(principal: Principal, cluster: Cluster, seat: Seat) -> tuple[Holder, ...]:
     if not seat.pods:
         return ()
     names = Names(principal, workloads(principal, [cluster.pk]))
@@ -236,7 +237,7 @@ def _of_node(
     mine = [one for one in samples if one.node == node.name]
     cards = [
         sorted({names.of(cluster.pk, pod, workspace) for pod, workspace in seat.pods})
-        for seat in engine.seats(node, mine)
+        for seat in seats(node, mine)
     ]
     return [node_note(cluster, node) or why_blocked(cluster, node), cards]
 

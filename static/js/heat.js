@@ -391,18 +391,12 @@
       if (found && this.clusters) this.drawer(decodeURIComponent(found[1]), decodeURIComponent(found[2]), Number(found[3]), false);
     }
     async drawer(cluster, node, card, mark) {
-      const panel = document.getElementById("gpu-drawer");
-      const answer = await fetch(this.address(cluster, node, card), { headers: { "HX-Request": "true" } });
-      if (!answer.ok || answer.redirected) { this.say("failed", "This GPU could not be read."); return; }
-      const body = new DOMParser().parseFromString(await answer.text(), "text/html").body;
-      $("inside", panel).replaceChildren(...body.childNodes);
+      const shown = await window.fleetGpuDrawer.show(this.address(cluster, node, card), this.box);
+      if (!shown) { this.say("failed", "This GPU could not be read."); return; }
       this.hideTip();
-      panel.hidden = false;
-      panel.focus({ preventScroll: true });
       if (mark) history.replaceState(history.state, "", `#gpu=${encodeURIComponent(cluster)}/${encodeURIComponent(node)}/${card}`);
       const place = this.plan && C.find(this.plan, this.clusters.findIndex((one) => one.title === cluster), node, card);
       if (place) { this.cursor = place; this.again(); }
-      panel.returnTo = this.box;
     }
 
     /* ---- for tests and benches: where a GPU is on the screen ------------------------------------------------------ */
@@ -415,20 +409,6 @@
     }
   }
   const age = (seconds) => (seconds < 2 ? "1 s" : C.span(seconds));
-
-  function closeDrawer() {
-    const panel = document.getElementById("gpu-drawer");
-    if (!panel || panel.hidden) return false;
-    panel.hidden = true;
-    if (location.hash.startsWith("#gpu=")) history.replaceState(history.state, "", location.pathname + location.search);
-    panel.returnTo?.focus({ preventScroll: true });
-    return true;
-  }
-  document.addEventListener("keydown", (event) => {
-    const panel = document.getElementById("gpu-drawer");
-    if (event.key === "Escape" && panel?.contains(event.target) && closeDrawer()) event.stopPropagation();
-  }, true);
-  document.addEventListener("click", (event) => { if (event.target.closest("[data-heat-close]")) closeDrawer(); });
 
   for (const root of document.querySelectorAll("[data-heat]")) root.heat = new Heatmap(root);
 })();
