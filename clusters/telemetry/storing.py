@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 from uuid import UUID
 
-from django.db import close_old_connections, connections
+from django.db import DataError, IntegrityError, close_old_connections, connections
 from django.utils import timezone
 
 from clusters.engine.telemetry.types import Scrape
@@ -82,6 +82,9 @@ class Storer:
     async def _store(self, looks: Sequence[Seen]) -> None:
         try:
             stored = await self.call(looks_store, looks)
+        except (DataError, IntegrityError) as error:
+            await self._apart(looks, error)
+            return
         except Exception:  # a database that is away: the next scrape spans this one
             log.exception("telemetry.store_failed")
             return
@@ -90,6 +93,14 @@ class Storer:
         self.slowest = max(self.slowest, stored.held)
         long = stored.held > LONGEST
         self._size = max(LEAST, self._size // 2) if long else min(MOST, self._size + 1)
+
+    async def _apart(self, looks: Sequence[Seen], error: Exception) -> None:
+        """The database refuses one cluster's values: the others are stored without it."""
+        if len(looks) > 1:
+            for look in looks:
+                await self._store([look])
+            return
+        log.error("telemetry.refused", extra={"cluster": str(looks[0].cluster_id)}, exc_info=error)
 
     async def _prune(self) -> None:
         """One process at a time; a step at a time, so that scrapes need not wait."""

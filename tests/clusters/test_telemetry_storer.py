@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from uuid import uuid4
 
 import pytest
 
@@ -60,6 +61,19 @@ def test_every_cluster_is_stored_however_many_there_are() -> None:
 
     stored_by(fill, lambda storer: storer.stored == len(clusters))
     assert Telemetry.objects.count() == len(clusters)
+
+
+def test_a_cluster_that_was_deleted_meanwhile_costs_the_others_nothing() -> None:
+    clusters = [watched(f"c{number}") for number in range(3)]
+    gone = uuid4()
+
+    def fill(storer: Storer) -> None:
+        storer.put(gone, scrape(0, {"a": reading(1)}), 7)
+        for cluster in clusters:
+            storer.put(cluster.pk, scrape(0, {"a": reading(1)}), 7)
+
+    storer = stored_by(fill, lambda storer: storer.stored == 3)
+    assert storer.stored == 3
 
 
 def test_scrapes_of_a_lost_watch_are_counted_as_lost() -> None:

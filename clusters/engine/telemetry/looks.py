@@ -26,6 +26,7 @@ from clusters.engine.telemetry.types import (
 )
 
 GAP = 600.0  # seconds; after a longer silence nothing is said of the time between
+LONGEST_SUBJECT = 320  # characters: a namespace, a slash and a name
 MOST = 2**62  # of a counter: a greater one is nonsense, and no database stores it
 NOT_ALLOWED = "Metrics may not be read"  # how a problem begins that hides a pod's past from us
 NONSENSE = "Its counters are too great to be true."
@@ -52,7 +53,7 @@ class Look(NamedTuple):
 def look(known: Known, scrape: Scrape) -> Look:
     """`scrape` must have an answer: a scrape with a `problem` says nothing about time passed."""
     readings = {uid: r for uid, r in scrape.readings.items() if _sane(r)}
-    serving = [target for target in scrape.targets if target.kind == "serving"]
+    serving = [target for target in scrape.targets if _serves(target)]
     now = tuple(_now(target, readings, scrape) for target in serving)
     seconds = scrape.at - known.at if known.at is not None else 0.0
     kept = {t.uid: known.readings[t.uid] for t in serving if t.uid in known.readings}
@@ -93,6 +94,12 @@ def _by_subject(targets: Sequence[Target]) -> Mapping[str, list[Target]]:
     for target in targets:
         found[target.subject].append(target)
     return found
+
+
+def _serves(target: Target) -> bool:
+    """Labels of a pod are anybody's text: what is no name of ours is nobody's pod."""
+    subject = target.subject
+    return target.kind == "serving" and len(subject) <= LONGEST_SUBJECT and subject.isprintable()
 
 
 def _sane(reading: RuntimeReading) -> bool:

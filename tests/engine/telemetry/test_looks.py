@@ -80,6 +80,14 @@ def _after(at: float, now: Look) -> Known:
     return Known(at, now.readings, now.gpus or (), now.serving)
 
 
+def test_a_label_that_is_no_name_makes_no_subject() -> None:
+    known = Known(0.0, {"a": reading(1)})
+    for subject in ("x" * 400, "team/a\x00b", "team/\n"):
+        odd = Target("serving", "team", "p", "a", "n", 5000, "/metrics", subject)
+        now = look(known, Scrape(15.0, "direct", {"a": reading(2)}, (odd,), None, {}))
+        assert (now.ticks, now.serving) == ({}, ())
+
+
 @given(st.floats(-1e6, 1e6, allow_nan=False))
 def test_only_a_span_of_sensible_length_is_said_anything_about(seconds: float) -> None:
     known = Known(1e6, {"a": reading(5)})
