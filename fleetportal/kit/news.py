@@ -15,11 +15,13 @@ import time
 import uuid
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import redis
 from django.conf import settings
 from django.db import transaction
+
+if TYPE_CHECKING:
+    import redis
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +61,7 @@ def tell(topics: Iterable[str]) -> bool:
                 line.set(place, word, ex=KEEP)
             line.publish(channel(), json.dumps(names))
             line.execute()
-    except (redis.RedisError, OSError) as error:
+    except failures() as error:
         _be_quiet(error)
         return False
     return True
@@ -75,7 +77,7 @@ def versions(topics: Iterable[str]) -> str | None:
         return None
     try:
         return _read(connection(settings.NEWS_URL), keys(names))
-    except (redis.RedisError, OSError) as error:
+    except failures() as error:
         _be_quiet(error)
         return None
 
@@ -121,9 +123,18 @@ def channel() -> str:
     return f"fleetportal-{settings.INSTALL_ID}:news"
 
 
+def failures() -> tuple[type[Exception], ...]:
+    """What Redis raises when it is out of reach. Imported late: not every process tells news."""
+    from redis import RedisError
+
+    return (RedisError, OSError)
+
+
 @lru_cache(maxsize=4)
 def connection(url: str) -> redis.Redis:
     """One pool for each process; it notices a fork by itself."""
+    import redis
+
     return redis.Redis.from_url(url, socket_timeout=TIMEOUT, socket_connect_timeout=0.5)
 
 

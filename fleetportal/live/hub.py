@@ -17,9 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
-import redis.asyncio
 from django.conf import settings
-from redis.exceptions import RedisError
 
 from fleetportal.kit import news
 from fleetportal.live.access import revoked
@@ -193,7 +191,7 @@ class Hub:
         while not self.closing:
             try:
                 await self._subscription()
-            except (RedisError, OSError) as error:
+            except news.failures() as error:
                 log.warning("live.cut", extra={"error": str(error)})
             except Exception:  # whatever it was, the pages' news must come back
                 log.exception("live.cut")
@@ -205,6 +203,8 @@ class Hub:
             await asyncio.sleep(RETRY * random.uniform(0.5, 1.5))  # noqa: S311 - spreads tries
 
     async def _subscription(self) -> None:
+        import redis.asyncio  # late: only a process whose pages listen needs it
+
         client: Any = redis.asyncio.Redis.from_url(
             settings.NEWS_URL,
             socket_connect_timeout=3,
@@ -244,7 +244,7 @@ class Hub:
             heard = self._heard_times
             try:
                 known = news.joined(await self._redis.mget(news.keys(topics)))
-            except (RedisError, OSError):
+            except news.failures():
                 return None
             if known is not None and heard == self._heard_times:
                 self._versions[topics] = known

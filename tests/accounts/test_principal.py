@@ -18,14 +18,14 @@ CLUSTERS = {"cluster.register", "cluster.check", "cluster.cordon", "cluster.remo
 # What each may do to an object of team assist. Written out, so that a change of the table shows.
 MATRIX = {
     "viewer": READING,
-    "engineer": READING | ENGINEERING | {"deployment.prompt", "rollout.control"},
-    "approver": READING | {"deployment.prompt", "approval.vote"},
+    "engineer": READING | ENGINEERING | {"deployment.prompt", "logs.view", "rollout.control"},
+    "approver": READING | {"deployment.prompt", "logs.view", "approval.vote"},
     "outsider": set(),
-    "operator": READING | CLUSTERS | {"rollout.control"},
+    "operator": READING | CLUSTERS | {"logs.view", "price.edit", "rollout.control"},
     "admin": READING
     | ENGINEERING
     | CLUSTERS
-    | {"deployment.prompt", "rollout.control", "team.manage"},
+    | {"deployment.prompt", "logs.view", "price.edit", "rollout.control", "team.manage"},
     "auditor": READING,
 }
 
