@@ -11,6 +11,7 @@ from bench import (
     discovery,
     heat,
     lists,
+    live,
     placement,
     plan,
     portal,  # first: it sets Django up
@@ -30,6 +31,8 @@ def main() -> int:
         found += lists.lines(asker, team)
         portal.clear()
         found += heat.lines(asker)
+        portal.clear()
+        found += live.lines(team)
         portal.clear()
         found += plan.lines(asker)
         found += start.lines()
