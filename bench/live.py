@@ -38,7 +38,7 @@ ROUNDS, CONTENT_ROUNDS = 40, 5
 PAUSE = 0.7  # seconds between changes; one name is told at most twice a second
 CLUSTERS = 1000
 CLASSES = 2  # kinds of reader among the viewers
-TOPIC = "fleet"
+TOPIC = "clusters"  # what both parts show
 PATHS = ("/fleet/parts/figures/", "/fleet/parts/attention/")  # of one page, one by one
 
 
@@ -155,10 +155,13 @@ def _nudges(pages: Pages) -> list[float]:
 def _content(pages: Pages, web: Web, viewers: int) -> tuple[list[float], float]:
     """(milliseconds until the last of `viewers` has the part, renders for one change)."""
     pages.ask(f"fetch {viewers}")
-    found = []
-    before = web.renders()
-    for _ in range(CONTENT_ROUNDS):
+    found: list[float] = []
+    before = 0.0
+    for number in range(CONTENT_ROUNDS + 1):
         time.sleep(PAUSE)
+        if number == 1:  # the first round opens connections and shows the process its parts
+            before = web.renders()
+            found.clear()
         begun = time.monotonic()
         assert news.tell([TOPIC])
         found.append((max(pages.answer()["content"]) - begun) * 1e3)
@@ -179,7 +182,7 @@ class Web:
     def renders(self) -> float:
         with urllib.request.urlopen(f"http://{HOST}:{self.port}/metrics", timeout=10) as answer:
             text = answer.read().decode()
-        rows = [line for line in text.splitlines() if f'renders_total{{fragment="{TOPIC}-' in line]
+        rows = [line for line in text.splitlines() if 'renders_total{fragment="fleet-' in line]
         return sum(float(row.rpartition(" ")[2]) for row in rows)
 
 

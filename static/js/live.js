@@ -7,6 +7,7 @@
   const POLL = [2000, 3000]; // milliseconds between two looks without the stream
   const SAFETY = [24000, 36000]; // and with it, should a name have been lost
   const SPREAD = 150; // over which the viewers of one change ask for it
+  const SPREAD_ALL = 2000; // and those who missed some: the whole portal's pages at once
   const BACK_OFF = [2000, 30000];
   const SHOW_CUT_AFTER = 1000;
   const page = document.documentElement.dataset;
@@ -49,14 +50,14 @@
     connect(now);
     showCut(now);
   }
-  function soon(element) {
-    const at = Date.now() + Math.random() * SPREAD;
+  function soon(element, spread) {
+    const at = Date.now() + Math.random() * spread;
     due.set(element, at);
     setTimeout(() => { if (due.get(element) === at && !stopped() && element.isConnected) ask(element, Date.now()); }, at - Date.now());
   }
   function changed(names) {
     for (const element of parts()) {
-      if (!names || topicsOf(element).some((topic) => names.includes(topic))) soon(element);
+      if (!names || topicsOf(element).some((topic) => names.includes(topic))) soon(element, names ? SPREAD : SPREAD_ALL);
     }
     document.dispatchEvent(new CustomEvent("portal:changed", { detail: { topics: names } }));
   }
