@@ -154,6 +154,8 @@ PAGES: dict[str, Row] = {
     "deployments": shows(),
     "deployment": Row("deployment", {"GET": Cell("view", htmx=WAITS)}),
     "deployment_cost": shows("deployment"),
+    "serving_figures": shows("deployment"),
+    "serving_table": shows("deployment"),
     "deployment_prompt": Row("deployment", {"POST": asked("deployment.prompt", prompt="Hello?")}),
     "deployment_delete": shows(
         "deployment", "deployment.delete", POST=Cell("deployment.delete", (422,))
@@ -211,6 +213,7 @@ API: dict[str, Row] = {
     "api-deployment-list": shows(POST=Cell("deployment.create", (201,), kind="plan", foreign=422)),
     "api-deployment-detail": shows("deployment", DELETE=Cell("deployment.delete", (422,))),
     "api-deployment-cost": shows("deployment"),
+    "api-deployment-metrics": shows("deployment"),
     "api-deployment-history": shows("deployment"),
     "api-deployment-workspaces": shows("deployment"),
     "api-deployment-prompt": Row(
@@ -248,6 +251,7 @@ API: dict[str, Row] = {
     "api-cluster-uncordon": acts("cluster", "cluster.cordon", (200, 202)),
     "api-fleet-overview": shows(),
     "api-fleet-heatmap": shows(),
+    "api-fleet-at": Row("", {"GET": Cell("view", (400, 422))}),  # of no moment
     "api-prices": shows(POST=Cell("price.edit", (422,), gate="view")),
     "api-price-import": Row("", {"POST": Cell("price.edit", (422,))}),
 }
