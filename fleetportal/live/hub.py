@@ -94,8 +94,7 @@ class Hub:
         self.told: dict[str, float] = {}  # name -> when it was told last (loop time)
         self.later: set[str] = set()
         self._redis: Any = None
-        self._versions: dict[tuple[str, ...], str] = {}
-        self._heard_times = 0  # what was read before the latest news is not remembered
+        self._versions: dict[tuple[str, ...], asyncio.Future[str | None]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: ThreadPoolExecutor | None = None
@@ -236,22 +235,30 @@ class Hub:
             self.tell(names)
 
     async def version(self, topics: tuple[str, ...]) -> str | None:
-        """As kit.news.versions, remembered until the next news; None: ask there."""
+        """As kit.news.versions, remembered until the next news; None: ask there.
+
+        Those who want it at once share one question: each would open a connection of its own.
+        """
         if not self.hearing or self._redis is None:
             return None
         known = self._versions.get(topics)
         if known is None:
-            heard = self._heard_times
-            try:
-                known = news.joined(await self._redis.mget(news.keys(topics)))
-            except news.failures():
-                return None
-            if known is not None and heard == self._heard_times:
-                self._versions[topics] = known
-        return known
+            known = asyncio.ensure_future(self._ask_version(topics))
+            self._versions[topics] = known
+        return await asyncio.shield(known)
+
+    async def _ask_version(self, topics: tuple[str, ...]) -> str | None:
+        found = None
+        try:
+            found = news.joined(await self._redis.mget(news.keys(topics)))
+        except news.failures():
+            log.warning("live.versions", exc_info=True)
+        if found is None:
+            self._versions.pop(topics, None)
+        return found
 
     def _forget_versions(self) -> None:
-        self._heard_times += 1
+        """What was read before the latest news is not given to whoever asks after it."""
         self._versions.clear()
 
     async def _look(self) -> None:
