@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from functools import singledispatch
 from typing import Any
@@ -14,11 +15,11 @@ from fleetportal.kit.states import move
 from rollouts.engine import actions as a
 from rollouts.engine import types as t
 from rollouts.engine.votes import tally
-from rollouts.models import Approval, Stage, Target
+from rollouts.models import Approval, Rollout, Stage, Target
 from rollouts.selectors.facts import approval_view
 from rollouts.services.approvals import approval_open
 from rollouts.services.fence import fenced
-from rollouts.services.snapshot import Loaded, vote_views
+from rollouts.services.snapshot import Loaded, load, said, vote_views
 from rollouts.states import APPROVAL, GATE, ROLLOUT, STAGE, TARGET
 from workspaces.services.removal import leftovers_retire, unstarted_retire, workspace_retire
 
@@ -33,7 +34,7 @@ def perform(action: object, loaded: Loaded) -> None:
 
 @perform.register
 def _(action: a.MoveRollout, loaded: Loaded) -> None:
-    rollout = loaded.rollout
+    rollout, now = loaded.rollout, timezone.now()
     ended = action.to.value in ROLLOUT.terminal
     with fenced(rollout, as_seen=True):
         move(
@@ -41,7 +42,8 @@ def _(action: a.MoveRollout, loaded: Loaded) -> None:
             action.to.value,
             machine=ROLLOUT,
             reason=action.reason,
-            ended_at=timezone.now() if ended else None,
+            ended_at=now if ended else None,
+            also={"waiting_for": _said_then(rollout, action.to, now)},
         )
         if action.hold:
             _hold(loaded, action.reason)
@@ -51,6 +53,15 @@ def _(action: a.MoveRollout, loaded: Loaded) -> None:
             leftovers_retire(revision=rollout.revision)
         elif ended:
             unstarted_retire(revision=rollout.revision)
+
+
+def _said_then(rollout: Rollout, to: t.RolloutState, now: datetime) -> dict[str, Any]:
+    """What is waited for in the new state: nobody may read it with the words of the old one.
+
+    Read afresh: moves of the same step came after the snapshot.
+    """
+    seen = load(rollout, now).snapshot
+    return said(replace(seen, rollout=replace(seen.rollout, state=to)), now)
 
 
 @perform.register

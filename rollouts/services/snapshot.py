@@ -6,10 +6,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
+
+import msgspec
 
 from fleetportal.accounts.models import Membership
 from rollouts.engine import types as t
 from rollouts.engine.stages import AssignedStage, ChosenCluster, gates_for, rollout_digest
+from rollouts.engine.waiting import WaitKind, waiting_for
 from rollouts.models import Approval, Gate, Rollout, Stage, Target, Vote
 from rollouts.selectors.facts import approval_view, strategy_of, target_view
 
@@ -61,6 +65,12 @@ def load(rollout: Rollout, now: datetime) -> Loaded:
         targets={str(target.pk): target for target in targets},
         approvals={str(approval.pk): approval for approval in approvals},
     )
+
+
+def said(snapshot: t.Snapshot, now: datetime) -> dict[str, Any]:
+    """What the rollout waits for, as its row keeps it; {}: nothing."""
+    found = waiting_for(snapshot, now)
+    return {} if found.kind is WaitKind.NOTHING else msgspec.to_builtins(found)
 
 
 def vote_views(approval: Approval) -> tuple[t.VoteView, ...]:

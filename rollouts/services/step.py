@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-import msgspec
 from django.db import IntegrityError
 from django.db.models import F
 from django.utils import timezone
@@ -19,10 +18,9 @@ from fleetportal.kit.errors import Stale
 from fleetportal.pulse import leases
 from rollouts.engine.actions import Action, Effect, Wait
 from rollouts.engine.steps import next_actions
-from rollouts.engine.waiting import waiting_for
 from rollouts.models import Rollout
 from rollouts.services import effects, looks, moves
-from rollouts.services.snapshot import Loaded, load
+from rollouts.services.snapshot import Loaded, load, said
 from rollouts.services.start import TASK
 from rollouts.states import ROLLOUT
 
@@ -113,13 +111,12 @@ def _settle(rollout: Rollout) -> None:
 
 def _say(rollout: Rollout, loaded: Loaded, now: datetime) -> None:
     """Keep the sentence about what the rollout waits for; written only when it changes."""
-    found = waiting_for(loaded.snapshot, now)
-    said = {} if found is None else msgspec.to_builtins(found)
-    if said == rollout.waiting_for:
+    words = said(loaded.snapshot, now)
+    if words == rollout.waiting_for:
         return
     rows = Rollout.objects.filter(pk=rollout.pk, lease_token=rollout.lease_token)
-    if rows.update(waiting_for=said, version=F("version") + 1):
-        rollout.waiting_for = said
+    if rows.update(waiting_for=words, version=F("version") + 1):
+        rollout.waiting_for = words
         rollout.version += 1
         news.changed_row(rollout)
 

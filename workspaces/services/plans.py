@@ -82,12 +82,14 @@ def plan_create(
         event_record(action="plan.requested", obj=plan, principal=principal, after=spec)
     if not try_ring(TASK, plan.pk):
         # Nobody can be asked: a person who waits is served here rather than not at all.
-        _compute_here(plan)
+        _place(plan)
     return plan
 
 
-def _compute_here(plan: Plan) -> None:
-    """Without a lease: should the ticker place the same plan meanwhile, the first to end wins."""
+def _place(plan: Plan) -> None:
+    """Two may place the same plan, a web process without a lease and a worker: the first to end
+    wins, and the other one takes what is stored.
+    """
     try:
         _compute(plan)
     except Stale:
@@ -132,7 +134,7 @@ def plan_compute(pk: str) -> None:
         return
     if plan.state != "computing" or not leases.claim(plan, seconds=LEASE):
         return
-    _compute(plan)
+    _place(plan)
 
 
 def _compute(plan: Plan) -> None:
