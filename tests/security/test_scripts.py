@@ -230,8 +230,13 @@ def crawl(client: Client, world: World) -> list[tuple[str, str]]:
 
 
 def words_of(answer: HttpResponseBase) -> str:
-    """The text of an answer; of one that is bytes (the heatmap's cells) whatever reads as text."""
-    return body_of(answer).decode(errors="replace")
+    """The text that a browser would take for markup: JSON and cells are read by our scripts alone,
+    which write words as text, and `nosniff` keeps browsers from guessing."""
+    kind = answer.headers.get("Content-Type", "")
+    if kind.startswith(("application/json", "application/octet-stream")):
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        return ""
+    return body_of(answer).decode()
 
 
 def unescaped(body: str) -> list[str]:
