@@ -230,10 +230,10 @@ def crawl(client: Client, world: World) -> list[tuple[str, str]]:
 
 
 def words_of(answer: HttpResponseBase) -> str:
-    """The text that a browser would take for markup: JSON and cells are read by our scripts alone,
-    which write words as text, and `nosniff` keeps browsers from guessing."""
+    """The text that a browser would take for markup: JSON, cells and sheets are read by our scripts
+    or saved, and `nosniff` keeps browsers from guessing."""
     kind = answer.headers.get("Content-Type", "")
-    if kind.startswith(("application/json", "application/octet-stream")):
+    if kind.startswith(("application/json", "application/octet-stream", "text/csv")):
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         return ""
     return body_of(answer).decode()
