@@ -70,7 +70,7 @@ class Tally:
 
 
 _NAMES = tuple(field.name for field in fields(Tally))
-_values = attrgetter(*_NAMES)  # a thousand clusters are added up on every look at the fleet
+_values = attrgetter(*_NAMES)
 CLASSES = _NAMES[:7]
 ByModel = Mapping[str, Tally]
 
@@ -96,12 +96,13 @@ def listed(principal: Principal) -> ClusterQuerySet:
 def overview(clusters: Iterable[Cluster]) -> Overview:
     """Totals over these clusters. No queries."""
     rows = list(clusters)
-    by_model: dict[str, Tally] = {}
+    found: dict[str, list[Tally]] = {}
     for cluster in rows:
         for model, tally in tallies(cluster).items():
-            by_model[model] = by_model.get(model, Tally()) + tally
+            found.setdefault(model, []).append(tally)
+    by_model = {model: add_up(every) for model, every in found.items()}
     return Overview(
-        total=sum(by_model.values(), Tally()),
+        total=add_up(by_model.values()),
         by_model=dict(sorted(by_model.items(), key=lambda item: (-item[1].total, item[0]))),
         states=Counter(cluster.state for cluster in rows),
         clusters=len(rows),
@@ -110,9 +111,14 @@ def overview(clusters: Iterable[Cluster]) -> Overview:
     )
 
 
+def add_up(tallies: Iterable[Tally]) -> Tally:
+    """Column by column: a thousand sums of two would be slower by far."""
+    return Tally(*map(sum, zip(*map(_values, tallies), strict=True)))
+
+
 def tally(cluster: Cluster) -> Tally:
     """One cluster's GPUs."""
-    return sum(tallies(cluster).values(), Tally())
+    return add_up(tallies(cluster).values())
 
 
 def tallies(cluster: Cluster) -> ByModel:

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 from django.db import connection
-from django.db.models import Case, Field, Func, Q, When
+from django.db.models import Case, Field, Q, When
 
 from clusters.engine import heat as engine
 from clusters.engine.types import NodeFacts, PoolFacts
@@ -25,6 +25,7 @@ from clusters.querysets import ClusterQuerySet
 from clusters.selectors.census import SILENT, class_of
 from clusters.selectors.facts import decode_nodes, decode_pools
 from clusters.selectors.grid import model_words
+from clusters.selectors.seconds import Seconds
 from fleetportal.accounts.principal import Principal
 
 HEADER = Struct("<4sBBHIIQ")  # magic, format, metric, 0, clusters, cells, layout
@@ -70,7 +71,7 @@ def value(metric: str, byte: int) -> float | None:
 
 def glance(principal: Principal, cluster: str = "") -> tuple[bool, str]:
     """(whether anything is measured, the version of the names): what a page needs in advance."""
-    rows = rows_for(principal, cluster).annotate(moment=_Seconds("heat__at"))
+    rows = rows_for(principal, cluster).annotate(moment=Seconds("heat__at"))
     found = list(rows.values_list("moment", "heat__layout"))
     return any(moment for moment, _ in found), f"{_version(key for _, key in found):016x}"
 
@@ -105,7 +106,7 @@ def _statement(principal: Principal, metric: str, cluster: str) -> tuple[str, An
 def _made(principal: Principal, metric: str, cluster: str) -> tuple[str, Any]:
     moment = "observed_at" if metric == "allocation" else "heat__at"
     columns = ("kind", "moment", "heat__layout", f"heat__{metric}", "heat__marks")
-    rows = rows_for(principal, cluster).annotate(kind=_KIND, moment=_Seconds(moment))
+    rows = rows_for(principal, cluster).annotate(kind=_KIND, moment=Seconds(moment))
     found: tuple[str, Any] = rows.values_list(*columns).query.sql_with_params()
     return found
 
@@ -117,16 +118,6 @@ _KIND = Case(
     default=SEEN,
     output_field=Field(),
 )
-
-
-class _Seconds(Func):
-    """A moment in whole unix seconds."""
-
-    output_field = Field()
-    template = "FLOOR(EXTRACT(EPOCH FROM %(expressions)s))::bigint"
-
-    def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
-        return self.as_sql(compiler, connection, template="UNIXEPOCH(%(expressions)s)", **extra)
 
 
 def _packed(metric: int, rows: Sequence[tuple[Any, ...]]) -> bytes:

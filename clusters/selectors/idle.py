@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import numpy as np
 
-from clusters.engine.idle import IdleGroup, Mask, card_prices, idle_groups, idle_mask
+from clusters.engine.idle import Floats, IdleGroup, Mask, card_prices, idle_groups, idle_mask
 from clusters.models import Cluster, HeatRow
 from clusters.selectors.census import SILENT
-from clusters.selectors.facts import nodes_of, pools_of
+from clusters.selectors.facts import decode_nodes, decode_pools, nodes_of, pools_of
 from clusters.selectors.telemetry import measured
 
 STALE = 600.0  # seconds after which a measurement says nothing about now
@@ -48,12 +49,18 @@ def idle_count(cluster: Cluster, row: HeatRow) -> IdleCount | None:
     mask = idle_mask(bytes(row.allocation), bytes(row.idle))
     if not mask.any():
         return None
-    prices = card_prices(nodes_of(cluster), pools_of(cluster))
+    prices = _prices(bytes(cluster.nodes_packed), bytes(cluster.pools_packed))
     if len(prices) != len(mask):
         return None
     idle = prices[mask]
     known = idle[~np.isnan(idle)]
     return IdleCount(int(mask.sum()), float(known.sum()), len(idle) - len(known), mask)
+
+
+@lru_cache(maxsize=4096)
+def _prices(nodes: bytes, pools: bytes) -> Floats:
+    """Stored facts change rarely; nobody may write to what is kept."""
+    return card_prices(decode_nodes(nodes), decode_pools(pools))
 
 
 def idle_lines(

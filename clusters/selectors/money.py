@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from functools import lru_cache
+from operator import attrgetter
 
 import msgspec
 
+from clusters.engine.types import NodeFacts, PoolFacts
 from clusters.models import Cluster
 from clusters.selectors.census import unseen
 from clusters.selectors.facts import decode_nodes, decode_pools
@@ -29,9 +31,6 @@ class Money:
     unpriced: int = 0
     unseen: int = 0
 
-    def __add__(self, other: Money) -> Money:
-        return Money(*(getattr(self, name) + getattr(other, name) for name in _NAMES))
-
     @property
     def left_out(self) -> int:
         return self.unpriced + self.unseen
@@ -42,12 +41,16 @@ class Money:
         return bool(self.priced) or not self.left_out
 
 
-_NAMES = tuple(field.name for field in fields(Money))
+_values = attrgetter(*(field.name for field in fields(Money)))
+
+
+def _add_up(every: Iterable[Money]) -> Money:
+    return Money(*map(sum, zip(*map(_values, every), strict=True)))
 
 
 def money(clusters: Iterable[Cluster]) -> Money:
     """Over these clusters, as last seen."""
-    return sum((money_of(cluster) for cluster in clusters), Money())
+    return _add_up(money_of(cluster) for cluster in clusters)
 
 
 def money_of(cluster: Cluster) -> Money:
@@ -64,14 +67,13 @@ def _money(nodes: bytes, pools: bytes) -> Money:
         found = decode_nodes(nodes)
     except msgspec.DecodeError:
         return Money()
-    total = Money()
-    for node in found:
-        pool = by_key.get(node.pool)
-        price = pool.price_per_hour if pool else None
-        if price is None:
-            total += Money(unpriced=1)
-            continue
-        whole = pool.gpus_per_node if pool and node.sharing == "none" else node.allocatable
-        held = price * min(1.0, node.used / whole) if whole else 0.0
-        total += Money(price, held, price - held, priced=1)
-    return total
+    return _add_up(_of_node(node, by_key.get(node.pool)) for node in found)
+
+
+def _of_node(node: NodeFacts, pool: PoolFacts | None) -> Money:
+    price = pool.price_per_hour if pool else None
+    if price is None:
+        return Money(unpriced=1)
+    whole = pool.gpus_per_node if pool and node.sharing == "none" else node.allocatable
+    held = price * min(1.0, node.used / whole) if whole else 0.0
+    return Money(price, held, price - held, priced=1)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from clusters.models import Cluster
-from clusters.selectors.census import CLASSES, Tally, overview, tally, unseen
+from clusters.selectors.census import CLASSES, Overview, Tally, add_up, tally, unseen
 from clusters.selectors.facts import nodes_of
 from clusters.selectors.grid import model_words
 from clusters.selectors.workloads import ELSEWHERE, OTHER_TEAM, Names, Workload, workloads
@@ -44,33 +44,37 @@ class Group:
     clusters: int | None = None
 
 
-def groups(principal: Principal, clusters: Sequence[Cluster], by: str) -> list[Group]:
-    """Lines whose tallies add up to the fleet's total (one query by team or model, else none)."""
+def groups(
+    principal: Principal, clusters: Sequence[Cluster], by: str, fleet: Overview
+) -> list[Group]:
+    """Lines whose tallies add up to the total of `fleet`, the overview of these clusters (one query
+    by team or model, else none)."""
     if by in BY_PLACE:
         return _by_place(clusters, BY_PLACE[by][1])
     if by in BY_HOLDER:
-        return _by_holder(principal, clusters, BY_HOLDER[by][1])
-    found = overview(clusters).by_model
-    return [Group(model_words(name), one) for name, one in found.items()]
+        return _by_holder(principal, clusters, BY_HOLDER[by][1], fleet.total)
+    return [Group(model_words(name), one) for name, one in fleet.by_model.items()]
 
 
 def _by_place(clusters: Sequence[Cluster], heading: Callable[[Cluster], str]) -> list[Group]:
     found: dict[str, list[Tally]] = {}
     for cluster in clusters:
         found.setdefault(heading(cluster), []).append(tally(cluster))
-    lines = [Group(name, sum(all_of, Tally()), len(all_of)) for name, all_of in found.items()]
+    lines = [Group(name, add_up(all_of), len(all_of)) for name, all_of in found.items()]
     return sorted(lines, key=lambda line: (-line.tally.total, line.name))
 
 
 def _by_holder(
-    principal: Principal, clusters: Sequence[Cluster], heading: Callable[[Workload], str]
+    principal: Principal,
+    clusters: Sequence[Cluster],
+    heading: Callable[[Workload], str],
+    total: Tally,
 ) -> list[Group]:
     names = Names(principal, workloads(principal, [cluster.pk for cluster in clusters]))
     held = Counter[str]()
     for cluster in clusters:
         if not unseen(cluster):
             held.update(_held(cluster, names, heading))
-    total = overview(clusters).total
     lines = [Group(name, Tally(allocated=count)) for name, count in held.most_common() if count]
     return [*lines, Group("Not allocated", _without(total, sum(held.values())))]
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from clusters.models import Cluster
 from clusters.selectors import census
 from clusters.selectors.census import Overview, Tally
+from clusters.selectors.roster import roster
 from fleetportal.accounts.principal import Principal
 
 
@@ -22,16 +23,8 @@ class Figure:
     note: str
 
 
-# Of a thousand rows, only what the page's parts read: converting the rest costs as much again.
-COLUMNS = (
-    *("name", "state", "state_reason", "environment", "provider", "region", "cordoned"),
-    *("cordon_reason", "taints", "capabilities", "observed_at", "last_contact_at"),
-    *("pools_packed", "nodes_packed", "gpus_physical"),
-)
-
-
 def clusters_for(principal: Principal) -> list[Cluster]:
-    return list(census.listed(principal).only(*COLUMNS).order_by("name"))
+    return roster(principal)
 
 
 def overview_for(principal: Principal) -> Overview:

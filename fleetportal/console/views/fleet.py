@@ -69,7 +69,7 @@ def _figures(asked: Asked) -> Context:
 def _usage(asked: Asked) -> Context:
     return {
         "usage": usage(asked.clusters, asked.now),
-        "total": overview(asked.clusters).total,
+        "total": asked.overview.total,
     }
 
 
@@ -90,7 +90,7 @@ def _allocation(asked: Asked) -> Context:
         "group": group,
         "group_choices": list(allocation.GROUPS.items()),
         "heading": allocation.GROUPS[group],
-        "lines": allocation.groups(asked.principal, asked.clusters, group),
+        "lines": allocation.groups(asked.principal, asked.clusters, group, asked.overview),
         "overview": asked.overview,
     }
 
@@ -179,7 +179,7 @@ def allocation_csv(request: HttpRequest) -> StreamingHttpResponse:
     """The table of allocation as it is grouped on the page."""
     asked, group = _asked(request), _group(request)
     header = (allocation.GROUPS[group].lower(), "clusters", *CLASSES, "total")
-    lines = allocation.groups(asked.principal, asked.clusters, group)
+    lines = allocation.groups(asked.principal, asked.clusters, group, asked.overview)
     return _sheet("allocation.csv", csv_lines(header, allocation.cells(lines)))
 
 
