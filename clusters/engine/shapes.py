@@ -84,10 +84,23 @@ class ClaimOfPod(msgspec.Struct, frozen=True, rename="camel"):
     resource_claim_name: str | None = None
 
 
+class Running(msgspec.Struct, frozen=True, rename="camel"):
+    started_at: str | None = None
+
+
+class ContainerState(msgspec.Struct, frozen=True):
+    running: Running | None = None
+
+
+class ContainerStatus(msgspec.Struct, frozen=True):
+    state: ContainerState | None = None
+
+
 class PodStatus(msgspec.Struct, frozen=True, rename="camel"):
     phase: str = ""
     pod_ip: str = msgspec.field(default="", name="podIP")
     resource_claim_statuses: tuple[ClaimOfPod, ...] | None = None
+    container_statuses: tuple[ContainerStatus, ...] | None = None
 
 
 class Pod(msgspec.Struct, frozen=True):

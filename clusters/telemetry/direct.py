@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from clusters.engine.telemetry.gpus import read_gpus
-from clusters.engine.telemetry.looks import NOT_ALLOWED
+from clusters.engine.telemetry.looks import LATE, NOT_ALLOWED
 from clusters.engine.telemetry.runtimes import read_runtime
 from clusters.engine.telemetry.types import GpuSample, RuntimeReading, Scrape, Target
 from clusters.gateway import kinds
@@ -130,7 +130,7 @@ class DirectRoad:
             async with asyncio.timeout(DEADLINE):
                 answer = await self._client.get_raw(path, deadline=DEADLINE, cap=CAP)
         except TimeoutError as error:
-            raise Unreachable(f"No metrics within {DEADLINE:.0f} s.") from error
+            raise Unreachable(f"{LATE} {DEADLINE:.0f} s.") from error
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(reader, _read, target, answer, self._prefix)
 

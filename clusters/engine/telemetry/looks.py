@@ -26,9 +26,11 @@ from clusters.engine.telemetry.types import (
 )
 
 GAP = 600.0  # seconds; after a longer silence nothing is said of the time between
+CLOCKS_DIFFER = 5.0  # seconds between a cluster's clock and ours that nobody minds
 LONGEST_SUBJECT = 320  # characters: a namespace, a slash and a name
 MOST = 2**62  # of a counter: a greater one is nonsense, and no database stores it
 NOT_ALLOWED = "Metrics may not be read"  # how a problem begins that hides a pod's past from us
+LATE = "No metrics within"  # how one begins that says nothing of whether the pod serves
 NONSENSE = "Its counters are too great to be true."
 
 
@@ -54,39 +56,77 @@ def look(known: Known, scrape: Scrape) -> Look:
     """`scrape` must have an answer: a scrape with a `problem` says nothing about time passed."""
     readings = {uid: r for uid, r in scrape.readings.items() if _sane(r)}
     serving = [target for target in scrape.targets if _serves(target)]
-    now = tuple(_now(target, readings, scrape) for target in serving)
-    seconds = scrape.at - known.at if known.at is not None else 0.0
-    kept = {t.uid: known.readings[t.uid] for t in serving if t.uid in known.readings}
-    bases = {uid: base(kept.get(uid), reading) for uid, reading in readings.items()}
-    if not 0 < seconds <= GAP:
+    bases = {uid: base(known.readings.get(uid), reading) for uid, reading in readings.items()}
+    known = _recent(known, scrape.at)
+    pods = {pod.uid: pod for pod in known.serving}
+    since = {target.uid: _since(known, pods.get(target.uid), target) for target in serving}
+    now = tuple(_now(target, readings, scrape, since[target.uid]) for target in serving)
+    if known.at is None:
         return Look({}, bases, now, _cards(known, scrape, now))
+    kept = {t.uid: known.readings[t.uid] for t in serving if t.uid in known.readings}
     ticks = {
-        subject: _tick(targets, known, readings, seconds, scrape.road)
+        subject: _tick(targets, known, scrape, readings, since)
         for subject, targets in _by_subject(serving).items()
     }
     return Look(ticks, {**kept, **bases}, now, _cards(known, scrape, now))
 
 
+def _recent(known: Known, at: float) -> Known:
+    """Without what is too old to be compared with: all of it, or pods that were silent since."""
+    if known.at is None or not 0 < at - known.at <= GAP:
+        serving = tuple(msgspec.structs.replace(pod, since=None) for pod in known.serving)
+        return known._replace(at=None, readings={}, serving=serving)
+    old = {pod.uid for pod in known.serving if pod.since is not None and at - pod.since > GAP}
+    if not old:
+        return known
+    kept = {uid: reading for uid, reading in known.readings.items() if uid not in old}
+    serving = tuple(
+        msgspec.structs.replace(pod, since=None) if pod.uid in old else pod for pod in known.serving
+    )
+    return known._replace(readings=kept, serving=serving)
+
+
+def _since(known: Known, before: ServingNow | None, target: Target) -> float | None:
+    """From when on the next difference of a pod counts; None: nobody knows how far back it goes.
+
+    That is its last answer. Before the first one it is the last look that found it not serving, or
+    not there; a process that is older and that nobody saw has a history of its own.
+    """
+    if target.uid in known.readings:
+        return known.at if before is None or before.since is None else before.since
+    if before is None:
+        return None if _older(target, known.at) else known.at
+    if before.since is None or before.problem.startswith(NOT_ALLOWED):
+        return None
+    return before.since if before.problem.startswith(LATE) else known.at
+
+
+def _older(target: Target, at: float | None) -> bool:
+    return at is not None and target.started is not None and target.started < at - CLOCKS_DIFFER
+
+
 def _tick(
     targets: Sequence[Target],
     known: Known,
+    scrape: Scrape,
     readings: Mapping[str, RuntimeReading],
-    seconds: float,
-    road: str,
+    since: Mapping[str, float | None],
 ) -> Tick:
-    hidden = {pod.uid for pod in known.serving if pod.problem.startswith(NOT_ALLOWED)}
+    """It spans the time since any pod of the subject answered, so that its rates are true."""
     spans = [
         PodSpan(
             target.pod,
             target.uid,
             known.readings.get(target.uid),
             readings[target.uid],
-            first_counts=target.uid not in hidden,
+            first_counts=since[target.uid] is not None,
         )
         for target in targets
         if target.uid in readings
     ]
-    return tick(spans, seconds=seconds, pods_expected=len(targets), road=road)
+    starts = [at for span in spans if (at := since[span.uid]) is not None]
+    seconds = scrape.at - max(starts, default=known.at or scrape.at) if spans else 0.0
+    return tick(spans, seconds=seconds, pods_expected=len(targets), road=scrape.road)
 
 
 def _by_subject(targets: Sequence[Target]) -> Mapping[str, list[Target]]:
@@ -110,7 +150,12 @@ def _sane(reading: RuntimeReading) -> bool:
     )
 
 
-def _now(target: Target, readings: Mapping[str, RuntimeReading], scrape: Scrape) -> ServingNow:
+def _now(
+    target: Target,
+    readings: Mapping[str, RuntimeReading],
+    scrape: Scrape,
+    since: float | None,
+) -> ServingNow:
     reading = readings.get(target.uid)
     problem = scrape.problems.get(target.uid, "")
     if reading is None and target.uid in scrape.readings:
@@ -125,6 +170,7 @@ def _now(target: Target, readings: Mapping[str, RuntimeReading], scrape: Scrape)
         gauges=reading.gauges if reading else {},
         exported=reading.exported if reading else (),
         problem=problem,
+        since=since if reading is None else scrape.at,
     )
 
 

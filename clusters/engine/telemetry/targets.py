@@ -7,6 +7,7 @@ other pods of a multi-node one have none.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 
 from clusters.engine.shapes import Container, Pod
 from clusters.engine.telemetry.types import Target
@@ -68,7 +69,22 @@ def _target(pod: Pod, kind: str, port: int, subject: str = "") -> Target:
         port=port,
         path=_PATH,
         subject=subject,
+        started=_started(pod),
     )
+
+
+def _started(pod: Pod) -> float | None:
+    """When the youngest of its containers began to run, by the kubelet's clock."""
+    states = [one.state for one in pod.status.container_statuses or ()]
+    texts = [state.running.started_at for state in states if state and state.running]
+    return max((at for text in texts if (at := _moment(text or "")) is not None), default=None)
+
+
+def _moment(text: str) -> float | None:
+    try:
+        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return None
 
 
 def _containers(pod: Pod) -> Iterable[Container]:

@@ -68,7 +68,7 @@ class Tick(msgspec.Struct, frozen=True, array_like=True):
     `pods` are kept for the finest resolution only; sums are over the pods that answered.
     """
 
-    seconds: float  # that the differences span; less than the resolution after a gap
+    seconds: float  # that the differences span: longer after looks without an answer, which have 0
     pods_expected: int
     pods_answered: int
     counters: Mapping[str, int]
@@ -93,6 +93,7 @@ class ServingNow(msgspec.Struct, frozen=True, array_like=True):
     gauges: Mapping[str, float]
     exported: tuple[str, ...]
     problem: str = ""
+    since: float | None = None  # unix seconds from which its next difference counts; None: unknown
 
 
 class GpuSample(msgspec.Struct, frozen=True, array_like=True):
@@ -130,6 +131,7 @@ class Target(msgspec.Struct, frozen=True):
     port: int
     path: str
     subject: str  # namespace/name of our object; "" for exporters
+    started: float | None = None  # unix seconds; of the youngest process in it
 
 
 class Scrape(msgspec.Struct, frozen=True):

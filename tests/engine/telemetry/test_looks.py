@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clusters.engine.telemetry.differences import merge
 from clusters.engine.telemetry.looks import (
     GAP,
     Known,
@@ -180,3 +182,68 @@ def test_an_hour_of_the_past_counts_gpu_minutes() -> None:
     assert hour.hour.util.shape == (2, 60)
     assert list(hour.hour.util[0, 28:32]) == [50, 50, 255, 255]
     assert hour_of([], start=3600.0, step=300) is None
+
+
+def _steps(*looks: tuple[float, int | None, str], started: float | None = None) -> list[Tick]:
+    """Ticks of a pod `a` that appears after a first look at 1,000 s: (at, requests, problem)."""
+    pod = msgspec.structs.replace(target("a"), started=started)
+    known = Known(1000.0)
+    found: list[Tick] = []
+    for at, requests, problem in looks:
+        readings = {} if requests is None else {"a": reading(requests)}
+        problems = {"a": problem} if problem else {}
+        now = look(known, Scrape(at, "direct", readings, (pod,), None, problems))
+        found += now.ticks.values()
+        known = _after(at, now)
+    return found
+
+
+def _rates(ticks: list[Tick]) -> list[float | None]:
+    return [
+        tick.counters["requests"] / tick.seconds if "requests" in tick.counters else None
+        for tick in ticks
+    ]
+
+
+def test_looks_without_an_answer_take_no_time_and_the_next_answer_spans_them() -> None:
+    slow = "No metrics within 3 s."
+    ticks = _steps((1015.0, 30, ""), (1030.0, None, slow), (1045.0, None, slow), (1060.0, 120, ""))
+    assert [tick.seconds for tick in ticks] == [15.0, 0.0, 0.0, 45.0]
+    assert _rates(ticks) == [2.0, None, None, 2.0]
+    assert _rates([merge(ticks)]) == [2.0]
+
+
+def test_a_new_pod_whose_first_answers_were_late_did_its_work_in_all_that_time() -> None:
+    slow = "No metrics within 3 s."
+    ticks = _steps((1015.0, None, slow), (1030.0, None, slow), (1045.0, 90, ""), started=1002.0)
+    assert _rates(ticks) == [None, None, 2.0]
+
+
+def test_a_pod_that_loaded_its_model_for_long_did_its_work_since_the_last_look() -> None:
+    busy = "The pod refuses the connection."
+    waits = [(1000.0 + 15 * n, None, busy) for n in range(1, 50)]
+    ticks = _steps(*waits, (1750.0, 30, ""), started=1002.0)
+    assert _rates(ticks)[-1] == 2.0
+
+
+def test_a_process_that_is_older_than_our_looks_counts_from_its_second_answer_on() -> None:
+    ticks = _steps((1015.0, 5000, ""), (1030.0, 5030, ""), started=400.0)
+    assert _rates(ticks) == [None, 2.0]
+    assert _rates(_steps((1015.0, 30, ""), started=998.0)) == [2.0], "clocks differ a little"
+
+
+def test_a_pod_that_was_silent_for_long_begins_anew() -> None:
+    slow = "No metrics within 3 s."
+    waits = [(1000.0 + 15 * n, None, slow) for n in range(2, 50)]
+    ticks = _steps((1015.0, 30, ""), *waits, (1750.0, 9000, ""), (1765.0, 9030, ""))
+    assert _rates(ticks)[-2:] == [None, 2.0]
+
+
+def test_one_pod_that_misses_a_look_does_not_stretch_the_time_of_the_others() -> None:
+    pods = (target("a"), target("b"))
+    known = Known(0.0, {"a": reading(0), "b": reading(0)})
+    first = look(known, Scrape(15.0, "direct", {"a": reading(30)}, pods, None, {}))
+    both = {"a": reading(60), "b": reading(60)}
+    second = look(_after(15.0, first), Scrape(30.0, "direct", both, pods, None, {}))
+    assert [tick.seconds for now in (first, second) for tick in now.ticks.values()] == [15.0, 15.0]
+    assert sum(t.counters["requests"] for now in (first, second) for t in now.ticks.values()) == 120

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from clusters.engine.shapes import Container, ContainerPort, Meta, Pod, PodSpec, PodStatus
+from clusters.engine.shapes import (
+    Container,
+    ContainerPort,
+    ContainerState,
+    ContainerStatus,
+    Meta,
+    Pod,
+    PodSpec,
+    PodStatus,
+    Running,
+)
 from clusters.engine.telemetry.targets import target_of
 from clusters.engine.telemetry.types import Target
 
@@ -76,3 +87,15 @@ def test_a_deployments_pod_without_an_index_is_scraped() -> None:
 def test_exporters_are_found_by_label_port_or_container(one: Pod, kind: str, port: int) -> None:
     found = target_of(one)
     assert found is not None and (found.kind, found.port, found.subject) == (kind, port, "")
+
+
+def test_a_target_says_when_its_youngest_process_began() -> None:
+    def at(*stamps: str | None) -> float | None:
+        states = tuple(ContainerStatus(ContainerState(Running(stamp))) for stamp in stamps)
+        status = PodStatus(phase="Running", container_statuses=(*states, ContainerStatus()))
+        found = target_of(msgspec.structs.replace(pod(WORKSPACE), status=status))
+        assert found is not None
+        return found.started
+
+    assert at("1970-01-01T00:01:00Z", "1970-01-01T00:00:30Z") == 60.0
+    assert at(None, "soon") is None
