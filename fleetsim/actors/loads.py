@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from fleetsim.actors import naming
+from fleetsim.actors import naming, timing
 from fleetsim.actors.objects import Obj, labels, meta, notes_of
-from fleetsim.load.demand import Knob, Profile
+from fleetsim.load.demand import OUTPUT, PROMPT, Knob, Profile
 from fleetsim.load.meter import Meter, Work
 from fleetsim.load.noise import Ints, key
 from fleetsim.runtimes.sheet import Sheet
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PAST_MS = 7 * 86_400_000
 KEPT = 400
+MOST = 12.0  # requests per second that an engine's API serves, however strong its cards
 RUNTIME_NOTE = "fleetsim.dev/runtime"
 CLIENTS_NOTE = "fleetsim.dev/clients"  # "none": nobody ever asked this Workspace anything
 RUNTIMES = ("vllm", "sglang", "tgi", "triton", "kaito-transformers")
@@ -88,13 +89,14 @@ def offset(region: str) -> int:
 def profile(m: Member, pod: Obj, model: Model, cards: float) -> Profile:
     """Clients and strength of a pod's engine. `cards`: memory bandwidth of its GPUs in GB/s.
 
-    Pods of one deployment share the size of the load and differ a little.
+    Pods of one deployment share the size of the load and differ a little. What an engine can serve
+    stays below the tokens that its benchmark finds.
     """
     group = _group(labels(pod))
     seed = m.store.fleet.seed
     rng = m.rng(f"demand/{group}")
     strength = cards / max(2.0, model.weights_gib) / 32
-    capacity = min(40.0, max(0.4, strength * 4))
+    capacity = min(MOST, 0.9 * timing.tokens(model, cards) / (PROMPT + OUTPUT))
     share = (0.22 + 0.25 * rng.random()) * (0.9 + 0.2 * m.rng(meta(pod)["name"]).random())
     return Profile(
         key(seed, m.store.name, meta(pod)["namespace"], group, meta(pod)["name"]),

@@ -50,6 +50,10 @@ def load(model: Model, nodes: int) -> float:
 
 
 def peak_tokens(model: Model, bandwidth: float, nodes: int, rng: random.Random) -> float:
-    """Peak tokens per minute of one replica: node bandwidth (GB/s) over bytes read, +-2 %."""
-    per_second = 14.0 * bandwidth * nodes / max(1.0, model.weights_gib)
-    return 60.0 * per_second * (0.98 + 0.04 * rng.random())
+    """Peak tokens per minute of one replica, +-2 %."""
+    return 60.0 * tokens(model, bandwidth * nodes) * (0.98 + 0.04 * rng.random())
+
+
+def tokens(model: Model, bandwidth: float) -> float:
+    """Peak tokens per second, read and made: memory bandwidth (GB/s) over bytes read."""
+    return 14.0 * bandwidth / max(1.0, model.weights_gib)

@@ -22,6 +22,7 @@ _EDGES = np.array([0.1, 0.25, 0.4, 0.55, 0.7, 0.8, 0.9, 1.0, 1.15])
 BROKEN = len(_EDGES) + 1  # the level of an incident
 LEVELS = BROKEN + 1
 _INCIDENT = 12  # minutes
+PROMPT, OUTPUT = 260, 90  # tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,8 @@ class Profile:
     weekend: float = 0.5  # of a working day's load
     ttft: float = 0.12
     itl: float = 0.018
-    prompt: int = 420  # tokens of a request
-    output: int = 130
+    prompt: int = PROMPT  # tokens of a request
+    output: int = OUTPUT
 
 
 @dataclass(frozen=True, slots=True)

@@ -234,8 +234,8 @@ def test_knobs_make_a_deployment_slower_and_failing_from_now_on() -> None:
     quantile = (
         "histogram_quantile(0.5, sum by (le) (rate(vllm:e2e_request_latency_seconds_bucket[5m])))"
     )
-    asked = "sum(increase(http_requests_total{}[20m]))"
-    share = asked.replace("{}", '{status="5xx"}') + " / " + asked
+    asked = 'sum(increase(http_requests_total{handler!="/metrics"}[20m]))'
+    share = asked.replace("{", '{status="5xx",') + " / " + asked
     before, at = world.value(quantile), world.now
     rule = {"match": "chat", "latency": 3.0, "errors": 0.4}
     scenario.change(world.bench.fleet, "c1", {"load": [rule]})
