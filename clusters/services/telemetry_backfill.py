@@ -7,15 +7,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import msgspec
 from django.db import transaction
 from django.utils import timezone
 
 from clusters.engine.telemetry import chunks
+from clusters.engine.telemetry.chunks import Hour
 from clusters.engine.telemetry.packing import pack_tick
-from clusters.engine.telemetry.past import PastHour
+from clusters.engine.telemetry.past import PastHour, idle_longer
 from clusters.engine.telemetry.types import Tick
-from clusters.models import GpuHour, ServingTick, Telemetry, Watch
+from clusters.models import Cluster, GpuHour, ServingTick, Telemetry, Watch
+from clusters.selectors.telemetry import decode_samples
+from clusters.services.heat import heat_store
 from clusters.services.telemetry_rollups import HOUR, MINUTE, hour_again
+from fleetportal.kit.news import changed
 
 REACH = timedelta(days=7)
 BATCH = 250  # rows of one transaction
@@ -74,6 +79,28 @@ def backfill_done(*, cluster_id: UUID, until: float) -> None:
     """Nothing older is to be had."""
     at = datetime.fromtimestamp(until, UTC)
     Telemetry.objects.filter(cluster_id=cluster_id).update(backfilled_to=at)
+
+
+def backfill_idle(*, cluster_id: UUID, token: int, hours: Sequence[tuple[float, Hour]]) -> bool:
+    """Set the idle clocks of the cards that idle now back by these hours, the newest first.
+
+    Call it on the thread that stores scrapes. False: no card was measured yet, ask again later.
+    """
+    row = Telemetry.objects.filter(cluster_id=cluster_id).first()
+    if row is None or row.gpus_at is None:
+        return False
+    cards = decode_samples(row.gpus_packed)
+    longer = idle_longer(cards, hours)
+    if longer == cards:
+        return True
+    with transaction.atomic():
+        if not _ours(cluster_id, token):
+            return True
+        rows = Telemetry.objects.filter(pk=row.pk, gpus_at=row.gpus_at)
+        rows.update(gpus_packed=msgspec.msgpack.encode(longer))
+        changed(f"heat:{cluster_id}", "fleet")
+    heat_store(cluster=Cluster(pk=cluster_id), at=row.gpus_at)
+    return True
 
 
 def _insert(cluster_id: UUID, token: int, rows: Sequence[ServingTick]) -> bool:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 from clusters.engine.shapes import Pod
 from clusters.engine.telemetry import promql
+from clusters.engine.telemetry.chunks import Hour
 from clusters.engine.telemetry.past import PastHour, hour_of, subject_of_pod, ticks_of
 from clusters.engine.telemetry.prometheus import Answer, PodName, gpus_over_time, pods_over_time
 from clusters.engine.telemetry.targets import subject_of
@@ -25,6 +27,7 @@ from clusters.services.telemetry_backfill import (
     Progress,
     backfill_begin,
     backfill_done,
+    backfill_idle,
     backfill_store,
 )
 from clusters.telemetry.asking import Prometheus
@@ -39,6 +42,7 @@ COARSE = 300  # seconds between samples of GPUs that are older than a day
 FINE_FOR = 86_400.0  # seconds
 DEADLINE = 30.0  # seconds for one query
 SPACING = 0.5  # seconds between two queries to one Prometheus
+KEPT = 48  # hours that wait until the cards have been seen
 EMPTY = 24  # hours without any sample, after which there is nothing older
 RETRY = (30.0, 900.0)  # seconds after a failure: the first time, and at most
 AT_ONCE = 2  # clusters whose past is read at the same time
@@ -70,6 +74,7 @@ class Backfill:
         self._turns = turns
         self._clock = clock
         self._empty = 0  # hours in a row
+        self._told: deque[tuple[float, Hour]] = deque(maxlen=KEPT)  # that no idle clock has heard
 
     async def run(self) -> None:
         """Until all is read, or the watch went to another collector."""
@@ -103,6 +108,7 @@ class Backfill:
             )
             if not stored:
                 return
+            await self._idle(start, gpus)
             self._empty = 0 if ticks or gpus else self._empty + 1
             if self._empty >= EMPTY:
                 await self._storer.call(
@@ -110,6 +116,18 @@ class Backfill:
                 )
                 return
             progress = Progress(start, progress.until)
+
+    async def _idle(self, start: float, gpus: PastHour | None) -> None:
+        """Hour by hour, so that the idle list is true long before all is read."""
+        if gpus is not None:
+            self._told.append((start, gpus.hour))
+        if not self._told:
+            return
+        heard = await self._storer.call(
+            backfill_idle, cluster_id=self._cluster_id, token=self._token, hours=[*self._told]
+        )
+        if heard:
+            self._told.clear()
 
     async def _window(
         self, start: float, end: float

@@ -9,12 +9,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import msgspec
+import numpy as np
 import pytest
 
 from clusters.engine.shapes import Pod
 from clusters.engine.telemetry.chunks import UNKNOWN, decode
 from clusters.engine.telemetry.prometheus import Answer
-from clusters.engine.telemetry.types import Scrape, Tick
+from clusters.engine.telemetry.types import GpuSample, Scrape, Tick
 from clusters.gateway.errors import Garbage
 from clusters.gateway.stream import StreamClient
 from clusters.models import Cluster, GpuHour, HeatRow, ServingTick, Telemetry, Watch
@@ -119,6 +121,34 @@ def test_hours_of_cards_are_read_back_every_five_minutes(cluster: SimCluster, ro
     assert 0 < hour.busy < 240
     busiest = table.util.max(axis=1)
     assert sorted(busiest)[:3] == [0, 0, 0] and busiest.max() > 0  # one card serves
+
+
+def test_cards_that_idle_now_are_known_to_have_idled_for_as_long_as_the_past_tells(
+    cluster: SimCluster, row: Cluster
+) -> None:
+    second = read_back(cluster, row, 2) + HOUR
+    table = decode(bytes(GpuHour.objects.get(cluster=row, hour__gte=_at(second)).packed))
+    now = second + HOUR + 20.0
+    cards = [
+        GpuSample("renamed", index, uuid, "nvidia", "L4", util=0.0, idle_since=now)
+        for _, index, uuid in table.cards
+    ]
+    Telemetry.objects.filter(cluster=row).update(
+        gpus_at=_at(now), gpus_packed=msgspec.msgpack.encode(cards)
+    )
+    read_back(cluster, row, 2)
+    found = measured([row.pk])[row.pk].gpus
+    assert found is not None and len(found) == 4
+    for gpu, minutes in zip(found, table.util, strict=True):
+        busy = np.flatnonzero((minutes >= 5) & (minutes != UNKNOWN))
+        if len(busy):
+            assert gpu.idle_since == (second + 60 * (busy[-1] + 1) if busy[-1] < 59 else now)
+        else:
+            assert gpu.idle_since is not None and gpu.idle_since <= second
+
+
+def _at(moment: float) -> datetime:
+    return datetime.fromtimestamp(moment, UTC)
 
 
 def test_what_the_portal_saw_itself_is_never_written_over(

@@ -7,14 +7,15 @@ then or whether it was only not scraped before.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
 import numpy as np
 
 from clusters.engine.telemetry.chunks import MINUTES, UNKNOWN, Bytes, Card, Hour
 from clusters.engine.telemetry.differences import PodSpan, tick
-from clusters.engine.telemetry.looks import measured
+from clusters.engine.telemetry.gpus import IDLE_BELOW
+from clusters.engine.telemetry.looks import GAP, measured
 from clusters.engine.telemetry.prometheus import PodName
 from clusters.engine.telemetry.types import GpuSample, RuntimeReading, Tick
 
@@ -118,3 +119,46 @@ def _share(gpu: GpuSample) -> float | None:
     if gpu.memory_used is None or not gpu.memory_total:
         return None
     return 100.0 * gpu.memory_used / gpu.memory_total
+
+
+# --- idle since before anybody looked ------------------------------------------------------------
+
+
+def idle_longer(
+    cards: Sequence[GpuSample], hours: Iterable[tuple[float, Hour]]
+) -> tuple[GpuSample, ...]:
+    """`cards` with the idle clocks of those that idle now set back as far as minutes tell.
+
+    `hours`: (start in unix seconds, minutes), the newest first. A clock stops at the first busy
+    minute, and at a silence of more than looks.GAP: it never goes over what nobody knows.
+    """
+    clocks = {_name(gpu): gpu.idle_since for gpu in cards if gpu.idle_since is not None}
+    for start, hour in hours:
+        for row, (node, index, uuid) in enumerate(hour.cards):
+            name = uuid or f"{node}/{index}"
+            if name in clocks:
+                clocks[name] = _set_back(clocks[name], start, hour.util[row])
+    return tuple(
+        msgspec.structs.replace(gpu, idle_since=clocks[_name(gpu)]) if _moved(gpu, clocks) else gpu
+        for gpu in cards
+    )
+
+
+def _name(gpu: GpuSample) -> str:
+    """Exporters and a Prometheus may call a node differently, a card never."""
+    return gpu.uuid or f"{gpu.node}/{gpu.index}"
+
+
+def _moved(gpu: GpuSample, clocks: Mapping[str, float]) -> bool:
+    return gpu.idle_since is not None and clocks[_name(gpu)] < gpu.idle_since
+
+
+def _set_back(since: float, start: float, util: Bytes) -> float:
+    for minute in np.flatnonzero(util != UNKNOWN)[::-1]:
+        begin = start + 60.0 * float(minute)
+        if begin >= since:
+            continue
+        if since - (begin + 60.0) > GAP or util[minute] >= IDLE_BELOW:
+            break
+        since = begin
+    return since
