@@ -25,7 +25,8 @@ log = logging.getLogger(__name__)
 
 HEARTBEAT = 10.0  # seconds between two signs of life
 HEARD_WITHIN = 30.0  # seconds; without a sign for longer, what is stored is not called current
-SETTLE = 0.15  # seconds of quiet that let a burst of events become one write
+SOON = 0.02  # seconds until the first change of a burst is written, with what came beside it
+SETTLE = 0.15  # seconds between two writes of a burst
 RETRY = (1.0, 30.0)  # seconds, least and most, between two attempts on a failing cluster
 LASTING = 30.0  # seconds after which a session or a watch has shown that it works
 STRIKES = 3  # watches of a kind that break early, until the session counts as failed
@@ -224,11 +225,13 @@ class Member:
                     self._versions[kind.name] = event.resource_version
 
     async def _write(self) -> None:
+        written = -SETTLE
         while True:
             await self._changed.wait()
-            await asyncio.sleep(SETTLE)
+            await asyncio.sleep(max(SOON, written + SETTLE - _now()))
             self._changed.clear()
             await self._flush()
+            written = _now()
 
     async def _heartbeat(self) -> None:
         while True:
