@@ -98,7 +98,7 @@ def test_bad_clusters_cost_the_good_ones_nothing_and_are_asked_seldom(
     browser.force_login(everybody.operator)
     browser.get("/fleet/")  # the first one compiles templates
     with collecting():
-        observed(*rows)
+        observed(*rows, seconds=150.0)
         quiet = felt(good, browser)
         for number, cluster in enumerate(bad):
             cluster.fault(**FAULTS[number % len(FAULTS)])
