@@ -276,17 +276,6 @@
     event.preventDefault();
   });
 
-  /* ---- colours for charts: custom properties hold light-dark(), so let an element resolve them ------------------ */
-  window.fleetColour = (name) => {
-    const probe = document.createElement("i");
-    probe.className = "visually-hidden";
-    document.body.append(probe);
-    probe.style.color = `var(--${name})`;
-    const colour = getComputedStyle(probe).color;
-    probe.remove();
-    return colour;
-  };
-
   function setUp(first) {
     setUpGrids();
     announceChanges(first);

@@ -20,7 +20,11 @@
   });
   /* a map on the same page may be fetching it: a second copy would not know the first one's plots */
   function underWay(url) { return [...document.scripts].find((one) => one.src === new URL(url, location.href).href); }
-  const painted = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+  /* a map on the same page paints without the library: reading it first would hold the map up */
+  const painted = async () => {
+    await document.querySelector("[data-heat]")?.heat?.painted;
+    await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+  };
 
   class Charts {
     constructor(root) {

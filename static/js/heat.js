@@ -1,5 +1,5 @@
-/* The heatmap of a page: loads cells and names, paints at once, lets Plotly zoom and pan above the
-   cells when it has come, and opens the drawer of a GPU. Where "portal:changed" does not speak of the
+/* The heatmap of a page: loads cells and names, paints at once, follows zoom and pan (heat-zoom.js)
+   and opens the drawer of a GPU. Where "portal:changed" does not speak of the
    fleet it looks every fifteen seconds; a hidden tab and paused updates rest. */
 (() => {
   const C = window.fleetHeatCells, P = window.fleetHeatPaint;
@@ -24,7 +24,7 @@
       this.cursor = null;
       this.etag = "";
       this.listen();
-      this.start();
+      this.painted = this.start(); // also where it failed: charts.js waits for it
     }
 
     /* ---- data ------------------------------------------------------------------------------------------ */
@@ -93,7 +93,7 @@
         performance.mark("heat:painted");
         this.root.dataset.painted = "";
         this.openDeepLink();
-        this.mount();
+        window.fleetHeatZoom.mount(this);
       } catch (error) {
         this.say("failed", `Could not read the cells (${error.message}).`);
       }
@@ -113,7 +113,7 @@
       this.view = { ...this.full };
       this.box.style.height = `${this.full.y1}px`;
       this.crumbs();
-      this.fit();
+      this.axes?.fit();
     }
     show() {
       this.layOut();
@@ -169,53 +169,9 @@
       if (part === "failed") place.hidden = !text;
     }
 
-    /* ---- Plotly: axes to zoom and pan with; the cells stay on the canvas below ------------------------------- */
-    mount() {
-      if (!window.Plotly) { this.fetchPlotly(); return; }
-      const axis = { visible: false, fixedrange: false, zeroline: false };
-      const figure = {
-        data: [{ type: "scatter", mode: "markers", x: [0], y: [0], marker: { opacity: 0 }, hoverinfo: "skip" }],
-        layout: {
-          margin: { l: 0, r: 0, t: 0, b: 0 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-          dragmode: "zoom", hovermode: false, showlegend: false, autosize: false, width: this.full.x1, height: this.full.y1,
-          xaxis: { ...axis, range: [0, this.full.x1], minallowed: 0, maxallowed: this.full.x1 },
-          yaxis: { ...axis, range: [this.full.y1, 0], minallowed: 0, maxallowed: this.full.y1 },
-        },
-        config: { displayModeBar: false, scrollZoom: false, doubleClick: "reset", showAxisDragHandles: false, showTips: false, responsive: false },
-      };
-      window.Plotly.newPlot(this.plot, figure.data, figure.layout, figure.config).then(() => {
-        this.plot.on("plotly_relayout", () => this.moved());
-        this.plot.on("plotly_relayouting", (event) => this.moved(event));
-        this.ready = true;
-        this.root.dataset.ready = "";
-        performance.mark("heat:ready");
-      });
-    }
-    /* After the first paint: reading it takes longer than all of the above. */
-    fetchPlotly() {
-      requestAnimationFrame(() => setTimeout(() => {
-        const url = new URL(this.root.dataset.plotly, location.href).href;
-        if (window.Plotly) { this.mount(); return; }
-        const script = [...document.scripts].find((one) => one.src === url) ?? document.createElement("script");
-        script.addEventListener("load", () => this.mount());
-        if (!script.src) { script.src = url; document.head.append(script); } // charts of the same page may be fetching it
-      }));
-    }
-    fit() {
-      if (!this.ready) return;
-      const { x1, y1 } = this.full;
-      this.quiet = true;
-      window.Plotly.relayout(this.plot, {
-        width: x1, height: y1, "xaxis.range": [0, x1], "yaxis.range": [y1, 0],
-        "xaxis.maxallowed": x1, "yaxis.maxallowed": y1, "xaxis.minallowed": 0, "yaxis.minallowed": 0,
-      }).then(() => { this.quiet = false; });
-    }
-    moved(event) {
-      if (this.quiet) return;
-      const { xaxis, yaxis } = this.plot.layout;
-      const range = (axis, name) => [0, 1].map((end) => event?.[`${name}.range[${end}]`] ?? axis.range[end]);
-      const [x0, x1] = range(xaxis, "xaxis"), [b, a] = range(yaxis, "yaxis");
-      this.view = { x0, x1, y0: Math.min(a, b), y1: Math.max(a, b) };
+    /* ---- zoom: what heat-zoom.js reports, or the buttons and keys ask for --------------------------------- */
+    look(x0, x1, y0, y1) {
+      this.view = { x0, x1, y0, y1 };
       this.crumbs();
       this.again();
     }
@@ -228,10 +184,8 @@
         return [from, from + length];
       };
       const x = span(x0, x1, middle.x + middle.w / 2, full.x1), y = span(y0, y1, middle.y + middle.h / 2, full.y1);
-      this.view = { x0: x[0], x1: x[1], y0: y[0], y1: y[1] };
-      if (this.ready) window.Plotly.relayout(this.plot, { "xaxis.range": x, "yaxis.range": [y[1], y[0]] });
-      this.crumbs();
-      this.again();
+      this.axes?.to(x, y);
+      this.look(...x, ...y);
     }
 
     /* ---- levels: fleet, cluster, node ------------------------------------------------------------------------ */
@@ -305,6 +259,7 @@
     zoomedIn() { return this.view.x1 - this.view.x0 < this.full.x1 - 1 || this.view.y1 - this.view.y0 < this.full.y1 - 1; }
     async choose(event) {
       const { name, value } = event.target;
+      if (name === "metric" || name === "by") this.note(name, value);
       if (name === "metric") {
         this.metric = value;
         this.etag = "";
@@ -315,7 +270,10 @@
         if (!this.root.dataset.cluster) this.focus = null;
         this.plan = null;
         this.show();
-      } else return;
+      }
+    }
+    /* Before anything is waited for: the next choice may come first. */
+    note(name, value) {
       const address = new URL(location.href);
       address.searchParams.set(name, value);
       history.replaceState(history.state, "", address);

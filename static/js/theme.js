@@ -1,4 +1,5 @@
-/* Runs before first paint: auto | light | dark, remembered per browser; marks that scripts run. */
+/* Runs before first paint: auto | light | dark, remembered per browser, and what its colours are; marks that
+   scripts run. */
 (() => {
   const root = document.documentElement;
   const system = matchMedia("(prefers-color-scheme: dark)");
@@ -25,6 +26,16 @@
       /* private window: the choice lasts for this page */
     }
     apply();
+  };
+  /* for the map and charts: custom properties hold light-dark(), so let an element resolve them */
+  window.fleetColour = (name) => {
+    const probe = document.createElement("i");
+    probe.className = "visually-hidden";
+    document.body.append(probe);
+    probe.style.color = `var(--${name})`;
+    const colour = getComputedStyle(probe).color;
+    probe.remove();
+    return colour;
   };
   apply();
 })();
