@@ -197,3 +197,9 @@ def test_a_time_without_a_zone_is_utc() -> None:
     assert parse_at("2026-11-12T14:05+02:00", NOW).hour == 12
     with pytest.raises(Invalid):
         parse_at("2026-11-24T00:00Z", NOW)
+
+
+@pytest.mark.parametrize("text", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00"])
+def test_a_moment_that_its_zone_moves_out_of_the_calendar_is_refused(text: str) -> None:
+    with pytest.raises(Invalid, match="is no time"):
+        parse_at(text, NOW)

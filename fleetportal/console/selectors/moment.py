@@ -85,11 +85,12 @@ def parse_at(text: str, now: datetime) -> datetime:
     that anything can be known about."""
     try:
         at = parse_datetime(text.replace(" ", "+"))
-    except ValueError:
+        if at is not None:
+            at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, OverflowError):  # the latter: its zone moves it out of the calendar
         at = None
     if at is None:
         raise Invalid(FieldProblem("at", "is no time", "Write it as 2026-11-12T14:05Z."))
-    at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     if not now - KEEP - timedelta(hours=1) <= at <= now:
         remedy = f"Ask for a time of the last {KEEP.days} days."
         raise Invalid(FieldProblem("at", "is not in what is kept", remedy))
