@@ -47,6 +47,15 @@ class PriceBookAnswer(serializers.Serializer[Any]):
     results = PriceRow(many=True)
 
 
+class Dollars(serializers.FloatField):
+    """A number; `true` is none, although Python reads it as 1."""
+
+    def to_internal_value(self, data: Any) -> float:
+        if isinstance(data, bool):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
 class NewPrice(serializers.Serializer[Any]):
     """`usd_per_hour` null takes back what was given before."""
 
@@ -54,7 +63,7 @@ class NewPrice(serializers.Serializer[Any]):
     region = serializers.CharField(max_length=60, allow_blank=True, default="")
     instance_type = serializers.CharField(max_length=80)
     capacity_type = serializers.ChoiceField(choices=CAPACITY_TYPES, default="on-demand")
-    usd_per_hour = serializers.FloatField(allow_null=True)
+    usd_per_hour = Dollars(allow_null=True)
     source = serializers.CharField(max_length=200)  # type: ignore[assignment]
     as_of = serializers.DateField(allow_null=True, default=None)
 

@@ -191,6 +191,8 @@ def test_the_api_lists_states_and_imports_prices(people: People, api: ApiFor) ->
     made = client.post("/api/v1/prices/", body, format="json")
     assert made.status_code == 201 and made.json()["usd_per_hour"] == 2.0
     assert client.get("/api/v1/prices/").json()["unpriced"] == []
+    truth = client.post("/api/v1/prices/", {**body, "usd_per_hour": True}, format="json")
+    assert truth.status_code == 422 and truth.json()["errors"][0]["field"] == "usd_per_hour"
     wrong = client.post("/api/v1/prices/", {**body, "usd_per_hour": 0}, format="json")
     assert wrong.json()["errors"][0]["field"] == "usd_per_hour"
     sheet = {"csv": f"{HEAD}\naws,,y,on-demand,1,s,\n", "dry_run": True}
