@@ -16,18 +16,18 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 import msgspec
 
 
-class Condition(msgspec.Struct, frozen=True):
+class Condition(msgspec.Struct, frozen=True, gc=False):
     type: str = ""
     status: str = ""
 
 
-class RawTaint(msgspec.Struct, frozen=True):
+class RawTaint(msgspec.Struct, frozen=True, gc=False):
     key: str = ""
     value: str = ""
     effect: str = ""
 
 
-class Meta(msgspec.Struct, frozen=True, rename="camel"):
+class Meta(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     name: str = ""
     namespace: str = ""
     uid: str = ""
@@ -37,85 +37,73 @@ class Meta(msgspec.Struct, frozen=True, rename="camel"):
     deletion_timestamp: str | None = None
 
 
-class NodeSpec(msgspec.Struct, frozen=True, rename="camel"):
+class NodeSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     provider_id: str = msgspec.field(default="", name="providerID")
     unschedulable: bool = False
     taints: tuple[RawTaint, ...] | None = None
 
 
-class NodeStatus(msgspec.Struct, frozen=True):
+class NodeStatus(msgspec.Struct, frozen=True, gc=False):
     capacity: Mapping[str, Any] | None = None
     allocatable: Mapping[str, Any] | None = None
     conditions: tuple[Condition, ...] | None = None
 
 
-class Node(msgspec.Struct, frozen=True):
+class Node(msgspec.Struct, frozen=True, gc=False):
     metadata: Meta
     spec: NodeSpec = NodeSpec()
     status: NodeStatus = NodeStatus()
 
 
-class Resources(msgspec.Struct, frozen=True):
+class Resources(msgspec.Struct, frozen=True, gc=False):
     requests: Mapping[str, Any] | None = None
     limits: Mapping[str, Any] | None = None
 
 
-class ContainerPort(msgspec.Struct, frozen=True, rename="camel"):
+class ContainerPort(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     name: str = ""
     container_port: int = 0
 
 
-class Container(msgspec.Struct, frozen=True, rename="camel"):
+class Container(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     name: str = ""
     resources: Resources | None = None
     restart_policy: str = ""
     ports: tuple[ContainerPort, ...] | None = None
 
 
-class PodSpec(msgspec.Struct, frozen=True, rename="camel"):
+class PodSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     node_name: str = ""
     containers: tuple[Container, ...] | None = None
     init_containers: tuple[Container, ...] | None = None
     resource_claims: tuple[Mapping[str, Any], ...] | None = None
 
 
-class ClaimOfPod(msgspec.Struct, frozen=True, rename="camel"):
+class ClaimOfPod(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     name: str = ""  # as the pod's spec has it
     resource_claim_name: str | None = None
 
 
-class Running(msgspec.Struct, frozen=True, rename="camel"):
-    started_at: str | None = None
-
-
-class ContainerState(msgspec.Struct, frozen=True):
-    running: Running | None = None
-
-
-class ContainerStatus(msgspec.Struct, frozen=True):
-    state: ContainerState | None = None
-
-
-class PodStatus(msgspec.Struct, frozen=True, rename="camel"):
+class PodStatus(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     phase: str = ""
     pod_ip: str = msgspec.field(default="", name="podIP")
     resource_claim_statuses: tuple[ClaimOfPod, ...] | None = None
-    container_statuses: tuple[ContainerStatus, ...] | None = None
+    start_time: str | None = None
 
 
-class Pod(msgspec.Struct, frozen=True):
+class Pod(msgspec.Struct, frozen=True, gc=False):
     metadata: Meta
     spec: PodSpec = PodSpec()
     status: PodStatus = PodStatus()
 
 
-class SlicePool(msgspec.Struct, frozen=True, rename="camel"):
+class SlicePool(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     name: str = ""
     generation: int = 0
     resource_slice_count: int = 0
 
 
-class Counters(msgspec.Struct, frozen=True, rename="camel"):
+class Counters(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """What a device takes (`counter_set`) or a set has (`name`) of counters shared by devices."""
 
     name: str = ""
@@ -123,7 +111,7 @@ class Counters(msgspec.Struct, frozen=True, rename="camel"):
     counters: Mapping[str, Any] | None = None  # counter -> {"value": quantity}
 
 
-class Device(msgspec.Struct, frozen=True, rename="camel"):
+class Device(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     name: str = ""
     node_name: str | None = None
     attributes: Mapping[str, Any] | None = None  # name -> {"string" | "int" | "bool" | ...: value}
@@ -132,7 +120,7 @@ class Device(msgspec.Struct, frozen=True, rename="camel"):
     consumes_counters: tuple[Counters, ...] | None = None
 
 
-class SliceSpec(msgspec.Struct, frozen=True, rename="camel"):
+class SliceSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     driver: str = ""
     pool: SlicePool = SlicePool()
     node_name: str | None = None
@@ -140,58 +128,58 @@ class SliceSpec(msgspec.Struct, frozen=True, rename="camel"):
     shared_counters: tuple[Counters, ...] | None = None
 
 
-class ResourceSlice(msgspec.Struct, frozen=True):
+class ResourceSlice(msgspec.Struct, frozen=True, gc=False):
     """`resource.k8s.io/v1` ResourceSlice."""
 
     metadata: Meta
     spec: SliceSpec = SliceSpec()
 
 
-class DeviceResult(msgspec.Struct, frozen=True, rename="camel"):
+class DeviceResult(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     driver: str = ""
     pool: str = ""
     device: str = ""
     admin_access: bool | None = None
 
 
-class Results(msgspec.Struct, frozen=True):
+class Results(msgspec.Struct, frozen=True, gc=False):
     results: tuple[DeviceResult, ...] | None = None
 
 
-class Allocation(msgspec.Struct, frozen=True):
+class Allocation(msgspec.Struct, frozen=True, gc=False):
     devices: Results = Results()
 
 
-class ReservedFor(msgspec.Struct, frozen=True):
+class ReservedFor(msgspec.Struct, frozen=True, gc=False):
     resource: str = ""
     name: str = ""
 
 
-class ClaimStatus(msgspec.Struct, frozen=True, rename="camel"):
+class ClaimStatus(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     allocation: Allocation | None = None
     reserved_for: tuple[ReservedFor, ...] | None = None
 
 
-class ExactRequest(msgspec.Struct, frozen=True, rename="camel"):
+class ExactRequest(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     device_class_name: str = ""
     allocation_mode: str = ""
     count: int = 1
     admin_access: bool | None = None
 
 
-class Request(msgspec.Struct, frozen=True):
+class Request(msgspec.Struct, frozen=True, gc=False):
     exactly: ExactRequest | None = None
 
 
-class Requests(msgspec.Struct, frozen=True):
+class Requests(msgspec.Struct, frozen=True, gc=False):
     requests: tuple[Request, ...] | None = None
 
 
-class ClaimSpec(msgspec.Struct, frozen=True):
+class ClaimSpec(msgspec.Struct, frozen=True, gc=False):
     devices: Requests = Requests()
 
 
-class ResourceClaim(msgspec.Struct, frozen=True):
+class ResourceClaim(msgspec.Struct, frozen=True, gc=False):
     """`resource.k8s.io/v1` ResourceClaim."""
 
     metadata: Meta

@@ -69,15 +69,8 @@ def _target(pod: Pod, kind: str, port: int, subject: str = "") -> Target:
         port=port,
         path=_PATH,
         subject=subject,
-        started=_started(pod),
+        started=_moment(pod.status.start_time or ""),
     )
-
-
-def _started(pod: Pod) -> float | None:
-    """When the youngest of its containers began to run, by the kubelet's clock."""
-    states = [one.state for one in pod.status.container_statuses or ()]
-    texts = [state.running.started_at for state in states if state and state.running]
-    return max((at for text in texts if (at := _moment(text or "")) is not None), default=None)
 
 
 def _moment(text: str) -> float | None:

@@ -131,7 +131,7 @@ class Target(msgspec.Struct, frozen=True):
     port: int
     path: str
     subject: str  # namespace/name of our object; "" for exporters
-    started: float | None = None  # unix seconds; of the youngest process in it
+    started: float | None = None  # unix seconds; of the pod
 
 
 class Scrape(msgspec.Struct, frozen=True):

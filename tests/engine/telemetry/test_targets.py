@@ -8,13 +8,10 @@ import pytest
 from clusters.engine.shapes import (
     Container,
     ContainerPort,
-    ContainerState,
-    ContainerStatus,
     Meta,
     Pod,
     PodSpec,
     PodStatus,
-    Running,
 )
 from clusters.engine.telemetry.targets import target_of
 from clusters.engine.telemetry.types import Target
@@ -89,13 +86,12 @@ def test_exporters_are_found_by_label_port_or_container(one: Pod, kind: str, por
     assert found is not None and (found.kind, found.port, found.subject) == (kind, port, "")
 
 
-def test_a_target_says_when_its_youngest_process_began() -> None:
-    def at(*stamps: str | None) -> float | None:
-        states = tuple(ContainerStatus(ContainerState(Running(stamp))) for stamp in stamps)
-        status = PodStatus(phase="Running", container_statuses=(*states, ContainerStatus()))
+def test_a_target_says_when_its_pod_began() -> None:
+    def at(stamp: str | None) -> float | None:
+        status = PodStatus(phase="Running", start_time=stamp)
         found = target_of(msgspec.structs.replace(pod(WORKSPACE), status=status))
         assert found is not None
         return found.started
 
-    assert at("1970-01-01T00:01:00Z", "1970-01-01T00:00:30Z") == 60.0
-    assert at(None, "soon") is None
+    assert at("1970-01-01T00:01:00Z") == 60.0
+    assert at(None) is None and at("soon") is None
