@@ -120,8 +120,26 @@ def _flatten(detail: Any, path: str = "") -> Iterator[dict[str, str]]:
     elif isinstance(detail, list) and any(isinstance(item, dict | list) for item in detail):
         for index, item in enumerate(detail):
             yield from _flatten(item, f"{path}[{index}]")
-    elif isinstance(detail, list):
-        for item in detail:
-            yield {"field": path, "message": str(item), "remedy": ""}
     else:
-        yield {"field": path, "message": str(detail), "remedy": ""}
+        for item in detail if isinstance(detail, list) else [detail]:
+            yield {"field": path, "message": str(item)[:MOST_WORDS], "remedy": _remedy(item)}
+
+
+MOST_WORDS = 300  # of a message: some repeat what was sent
+# By the code of REST framework's error; what is not here says itself what it wants.
+REMEDIES = {
+    "required": "Send this field.",
+    "null": "Send a value, or leave the field out.",
+    "blank": "Send a text that is not empty.",
+    "invalid_choice": "Send one of the values that /api/schema/ lists for this field.",
+    "invalid": "Send a value of the type that /api/schema/ gives for this field.",
+    "not_a_list": "Send a JSON array.",
+    "max_length": "Shorten it.",
+    "max_string_length": "Shorten it.",
+    "max_value": "Send a smaller number.",
+    "min_value": "Send a larger number.",
+}
+
+
+def _remedy(item: Any) -> str:
+    return REMEDIES.get(str(getattr(item, "code", "")), "")

@@ -93,6 +93,14 @@ def test_fields_that_are_wrong_are_named(people: People, client: APIClient) -> N
     assert [row["field"] for row in answer.json()["errors"]] == ["slug", "name"]
 
 
+def test_a_wrong_field_says_what_to_send_and_repeats_little(client: APIClient) -> None:
+    missing = client.post("/api/v1/tokens/", {}, format="json").json()["errors"]
+    assert [(row["field"], row["remedy"]) for row in missing] == [("name", "Send this field.")]
+    scopes = {"name": "x", "scopes": ["z" * 5_000]}
+    (row,) = client.post("/api/v1/tokens/", scopes, format="json").json()["errors"]
+    assert row["remedy"] and len(row["message"]) <= 300
+
+
 @pytest.mark.parametrize("body", [[], "text", 7, None])
 def test_a_body_that_is_no_object_is_422(client: APIClient, body: object) -> None:
     answer = client.post("/api/v1/teams/", body, format="json")
