@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from django.urls import reverse
 from django.utils.dateparse import parse_datetime
 
 from clusters.models import Cluster
@@ -19,10 +18,10 @@ from clusters.selectors.workloads import Names, Workload
 from clusters.services.moments import KEEP
 from clusters.states import CLUSTER
 from fleetportal.accounts.principal import Principal
+from fleetportal.console.selectors.workloads import told
 from fleetportal.kit.errors import FieldProblem, Invalid
 from fleetportal.kit.states import State
-from workspaces.selectors.moments import Standing, standing_at
-from workspaces.states import WORKSPACE
+from workspaces.selectors.moments import standing_at
 
 SHOWN = 40  # clusters whose nodes are drawn; the others are in the table
 MINUTE = timedelta(minutes=1)
@@ -108,7 +107,10 @@ def fleet_then(principal: Principal, at: datetime) -> FleetThen:
     at = at.replace(second=0, microsecond=0)
     past: Past = moments.fleet_at(principal, at)
     ids = [cluster.pk for cluster in past.clusters]
-    held = [_workload(one) for one in standing_at(principal, ids, at + MINUTE)]
+    held = [
+        told(one.workspace, one.state, named=one.named)
+        for one in standing_at(principal, ids, at + MINUTE)
+    ]
     on: dict[UUID, list[Workload]] = {}
     for one in held:
         on.setdefault(one.cluster, []).append(one)
@@ -145,22 +147,3 @@ def _line(cluster: Cluster, held: Sequence[Workload], use: Use | None) -> Line:
 def _mean(use: Mapping[UUID, Use]) -> float | None:
     gpus = sum(one.gpus for one in use.values())
     return sum(one.share * one.gpus for one in use.values()) / gpus if gpus else None
-
-
-def _workload(one: Standing) -> Workload:
-    row, state = one.workspace, WORKSPACE.states[one.state]
-    if not one.named:
-        return Workload(row.cluster_id, row.namespace, row.name, name="")
-    return Workload(
-        cluster=row.cluster_id,
-        namespace=row.namespace,
-        object=row.name,
-        name=row.deployment.name,
-        url=reverse("deployment", args=[row.deployment_id]),
-        team=row.deployment.team.slug,
-        label=state.label,
-        tone=state.tone,
-        replicas=row.replicas,
-        model=row.revision.model.name,
-        state=one.state,
-    )

@@ -26,12 +26,25 @@ def workloads(principal: Principal, clusters: Sequence[UUID]) -> list[Workload]:
 
 
 def _workload(principal: Principal, row: Workspace) -> Workload:
-    if not principal.sees_team(row.deployment.team_id):
-        return Workload(row.cluster_id, row.namespace, row.name, name="")
-    state = WORKSPACE.states[row.state]
     outside = (
         f"Changed outside: {', '.join(row.changed_outside[:3])}" if row.changed_outside else ""
     )
+    return told(
+        row,
+        row.state,
+        named=principal.sees_team(row.deployment.team_id),
+        note=outside or row.message or row.reason,
+        ready=row.ready_replicas,
+    )
+
+
+def told(
+    row: Workspace, state: str, *, named: bool, note: str = "", ready: int | None = None
+) -> Workload:
+    """A workspace in a state, now or then; where it may not be `named`, only that it is there."""
+    if not named:
+        return Workload(row.cluster_id, row.namespace, row.name, name="")
+    words = WORKSPACE.states[state]
     return Workload(
         cluster=row.cluster_id,
         namespace=row.namespace,
@@ -39,11 +52,11 @@ def _workload(principal: Principal, row: Workspace) -> Workload:
         name=row.deployment.name,
         url=reverse("deployment", args=[row.deployment_id]),
         team=row.deployment.team.slug,
-        label=state.label,
-        tone=state.tone,
-        note=outside or row.message or row.reason,
+        label=words.label,
+        tone=words.tone,
+        note=note,
         replicas=row.replicas,
-        ready=row.ready_replicas,
+        ready=ready,
         model=row.revision.model.name,
-        state=row.state,
+        state=state,
     )
