@@ -149,6 +149,8 @@ WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
 
 CELERY_BROKER_URL = env_str("REDIS_URL", "")
+if CELERY_BROKER_URL.startswith(("redis://", "rediss://")):
+    CELERY_BROKER_TRANSPORT = "fleetportal.pulse.broker:Transport"
 NEWS_URL = CELERY_BROKER_URL  # of kit.news
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "json"
