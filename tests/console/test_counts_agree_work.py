@@ -30,7 +30,7 @@ class Reader(NamedTuple):
 
 @pytest.fixture
 def readers(people: People, client_for: ClientFor, api: ApiFor) -> list[Reader]:
-    """Rollouts of two teams (two wait for a decision, one runs, one has succeeded), and who looks."""
+    """Rollouts of two teams (two wait for a decision, one runs, one is done), and who looks."""
     make_fleet()
     make_served(people.engineer, people.assist, name="done", replicas=1, policy={})
     make_rollout(people.engineer, people.assist, name="runs", replicas=1, policy={})
