@@ -121,6 +121,7 @@ class ClusterDetail(ClusterRow):
     teams = serializers.SerializerMethodField()
     inference_set_works = serializers.SerializerMethodField()
     gaps = serializers.SerializerMethodField()
+    inventory_notes = serializers.SerializerMethodField()
     pools = serializers.SerializerMethodField()
     quotas = serializers.SerializerMethodField()
     taints = serializers.SerializerMethodField()
@@ -129,7 +130,7 @@ class ClusterDetail(ClusterRow):
         fields = (
             *ClusterRow.Meta.fields,
             *("server", "teams", "inference_set_works", "gaps", "pools", "quotas"),
-            *("properties", "taints"),
+            *("properties", "taints", "inventory_notes"),
         )
 
     def get_server(self, row: Cluster) -> str | None:
@@ -146,6 +147,10 @@ class ClusterDetail(ClusterRow):
     @extend_schema(responses=GapRow(many=True))
     def get_gaps(self, row: Cluster) -> list[dict[str, Any]]:
         return [dict(GapRow(gap).data) for gap in capabilities_of(row).gaps]
+
+    def get_inventory_notes(self, row: Cluster) -> list[str]:
+        """What the inventory leaves out or cannot tell, a sentence each."""
+        return row.inventory_notes.splitlines()
 
     @extend_schema(responses=PoolRow(many=True))
     def get_pools(self, row: Cluster) -> list[dict[str, Any]]:

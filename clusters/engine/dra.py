@@ -12,44 +12,33 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from clusters.engine.quantities import parse_quantity
+from clusters.engine.dra_slices import (
+    DRIVERS,
+    Counter,
+    DeviceKey,
+    DraDevice,
+    Published,
+    read_slices,
+)
 from clusters.engine.raw import gpu_count, word
-from clusters.engine.shapes import Counters, Device, Pod, ResourceClaim, ResourceSlice
+from clusters.engine.reach import Reach
+from clusters.engine.shapes import Node, Pod, ResourceClaim, ResourceSlice
 from clusters.engine.types import CardFacts, ShareFacts
 
-_DRIVERS = {
-    "gpu.nvidia.com": "nvidia",
-    "gpu.amd.com": "amd",
-    "gpu.intel.com": "intel",
-    "gaudi.intel.com": "habana",
-}
-_CLASSES = frozenset({*_DRIVERS, "mig.nvidia.com", "vfio.gpu.nvidia.com"})
-_PCI = "resource.kubernetes.io/pciBusID"
-_KEEPS_AWAY = frozenset({"NoSchedule", "NoExecute"})
-DeviceKey = tuple[str, str, str]  # driver, pool, device
-Counter = tuple[str, str]  # pool/set, counter
-
-
-class DraDevice(msgspec.Struct, frozen=True):
-    """One device as a driver offers it: a card, or a part of one. `card` names the card."""
-
-    key: DeviceKey
-    card: str
-    profile: str  # of a part; "" for a whole card
-    model: str
-    memory_mib: int | None
-    tainted: bool
-    takes: tuple[tuple[Counter, int], ...] = ()
+_CLASSES = frozenset({*DRIVERS, "mig.nvidia.com", "vfio.gpu.nvidia.com"})
 
 
 @dataclass(slots=True)
 class DraNode:
-    """Devices of one node. `taken`: those in a claim's allocation."""
+    """Devices of one node, or those of a pool that are no single node's. `taken`: in a claim.
+
+    `counters` and what of them is `spent` are the whole cluster's: pools may span nodes."""
 
     vendor: str
     devices: list[DraDevice] = field(default_factory=list)
     taken: set[DeviceKey] = field(default_factory=set)
-    counters: dict[Counter, int] = field(default_factory=dict)
+    counters: Mapping[Counter, int] = field(default_factory=dict)
+    spent: Mapping[Counter, int] = field(default_factory=dict)
     uuids: dict[str, str] = field(default_factory=dict)  # PCI address -> UUID, where both are said
 
     @property
@@ -69,6 +58,9 @@ class DraNode:
         return min(known, default=None)
 
 
+Loose = tuple[str, int]  # driver/pool, how many nodes can use the card: several, or none
+
+
 class Holder(msgspec.Struct, frozen=True):
     """`devices` that a claim holds, for one pod or, where none is named, for the claim itself."""
 
@@ -81,28 +73,52 @@ class DraCluster(msgspec.Struct, frozen=True):
     holders: Sequence[Holder]
     pods: frozenset[str]  # pods that hold devices: what they ask of resources is counted already
     incomplete: Sequence[str]  # pools whose newest generation is not all here
+    loose: Mapping[Loose, DraNode]
 
 
-NO_DRA = DraCluster({}, (), frozenset(), ())
+NO_DRA = DraCluster({}, (), frozenset(), (), {})
 
 
-def read_dra(slices: Iterable[ResourceSlice], claims: Iterable[ResourceClaim]) -> DraCluster:
+def read_dra(
+    nodes: Iterable[Node], slices: Iterable[ResourceSlice], claims: Iterable[ResourceClaim]
+) -> DraCluster:
     """Devices by node and who holds them."""
-    nodes: dict[str, DraNode] = {}
-    incomplete: list[str] = []
-    for (driver, pool), found in sorted(_pools(slices).items()):
-        if len(found) != found[0].spec.pool.resource_slice_count:
-            incomplete.append(f"{driver}/{word(pool)}")
-            continue
-        for item in found:
-            _add(nodes, driver, pool, item)
-    places = {device.key: node for node in nodes.values() for device in node.devices}
+    reading = read_slices(slices, Reach(nodes))
+    spent: dict[Counter, int] = defaultdict(int)
+    by_node, loose = _placed(reading.devices, reading.counters, spent)
+    bags = (*by_node.values(), *loose.values())
+    places = {device.key: (bag, device) for bag in bags for device in bag.devices}
     holders = sorted(_holders(claims, places), key=lambda holder: (holder.name, holder.devices))
-    for holder in holders:
-        for key in holder.devices:
-            places[key].taken.add(key)
+    for key in {key for holder in holders for key in holder.devices}:
+        bag, device = places[key]
+        bag.taken.add(key)
+        for counter, amount in device.takes:
+            spent[counter] += amount
     pods = frozenset(holder.name for holder in holders if not holder.name.startswith("claim "))
-    return DraCluster(nodes, holders, pods, incomplete)
+    return DraCluster(by_node, holders, pods, reading.incomplete, loose)
+
+
+def _placed(
+    devices: Iterable[Published], counters: Mapping[Counter, int], spent: Mapping[Counter, int]
+) -> tuple[dict[str, DraNode], dict[Loose, DraNode]]:
+    """Every card in one place, whatever its parts say: in the only node that can use it, or loose.
+    A card that several nodes can use is in none of them, and is still one card."""
+    reach: dict[tuple[str, str, str], frozenset[str]] = defaultdict(frozenset)
+    for item in devices:
+        reach[(*item.device.key[:2], item.identity)] |= item.nodes
+    nodes: dict[str, DraNode] = {}
+    loose: dict[Loose, DraNode] = {}
+    for item in devices:
+        driver, pool, _ = item.device.key
+        usable = reach[driver, pool, item.identity]
+        bag = DraNode(DRIVERS[driver], counters=counters, spent=spent)
+        if len(usable) == 1:
+            bag = nodes.setdefault(next(iter(usable)), bag)
+        else:
+            bag = loose.setdefault((f"{driver}/{word(pool)}", len(usable)), bag)
+        bag.devices.append(item.device)
+        bag.uuids.update(item.uuids)
+    return nodes, loose
 
 
 def cards_of(node: DraNode) -> tuple[CardFacts, ...]:
@@ -153,93 +169,8 @@ def _asked(claim: ResourceClaim) -> int:
     return sum(gpu_count(e.count) or 0 for e in gpus if e.allocation_mode != "All")
 
 
-def _pools(slices: Iterable[ResourceSlice]) -> dict[tuple[str, str], list[ResourceSlice]]:
-    """The newest generation of each pool of a driver that we know."""
-    found: dict[tuple[str, str], dict[str, ResourceSlice]] = {}
-    for item in slices:
-        pool = item.spec.pool
-        if item.spec.driver not in _DRIVERS:
-            continue
-        known = found.setdefault((item.spec.driver, pool.name), {})
-        newest = max((other.spec.pool.generation for other in known.values()), default=-1)
-        if pool.generation > newest:
-            known.clear()
-        if pool.generation >= newest:
-            known[item.metadata.name] = item
-    return {key: [known[name] for name in sorted(known)] for key, known in found.items()}
-
-
-def _add(nodes: dict[str, DraNode], driver: str, pool: str, item: ResourceSlice) -> None:
-    for device in item.spec.devices or ():
-        name = word(device.node_name or item.spec.node_name or "")
-        if name and word(device.name):
-            node = nodes.setdefault(name, DraNode(_DRIVERS[driver]))
-            node.devices.append(_device((driver, pool, device.name), device))
-            node.uuids.update(_uuid_by_address(device))
-            node.counters.update(_counters(pool, item.spec.shared_counters or ()))
-
-
-def _device(key: DeviceKey, device: Device) -> DraDevice:
-    attributes = device.attributes or {}
-    kind = _attribute(attributes, "type")
-    parent = _attribute(attributes, "parentUUID")
-    part = kind == "mig" or kind.endswith("-partition") or bool(parent)
-    own = _attribute(attributes, "uuid") or _attribute(attributes, _PCI)
-    return DraDevice(
-        key=key,
-        card=(parent if part else own) or "/".join(key),
-        profile=(_attribute(attributes, "profile") or "part") if part else "",
-        model=_attribute(attributes, "productName"),
-        memory_mib=_memory(device),
-        tainted=any(taint.effect in _KEEPS_AWAY for taint in device.taints or ()),
-        takes=tuple(
-            ((f"{key[1]}/{use.counter_set}", name), amount)
-            for use in device.consumes_counters or ()
-            for name, amount in _amounts(use)
-        ),
-    )
-
-
-def _uuid_by_address(device: Device) -> dict[str, str]:
-    """One card may be offered twice: as itself and, by its address, for passing through."""
-    attributes = device.attributes or {}
-    uuid, address = _attribute(attributes, "uuid"), _attribute(attributes, _PCI)
-    parent = _attribute(attributes, "parentUUID")
-    return {address: uuid} if uuid and address and not parent else {}
-
-
-def _counters(pool: str, sets: Iterable[Counters]) -> Iterator[tuple[Counter, int]]:
-    for shared in sets:
-        for name, amount in _amounts(shared):
-            yield (f"{pool}/{shared.name}", name), amount
-
-
-def _amounts(counters: Counters) -> Iterator[tuple[str, int]]:
-    for name, given in (counters.counters or {}).items():
-        amount = _value(given)
-        if amount is not None:
-            yield name, amount
-
-
-def _attribute(attributes: Mapping[str, object], name: str) -> str:
-    """A text attribute; drivers may put their own name before it."""
-    value = attributes.get(name)
-    return word(value.get("string")) if isinstance(value, Mapping) else ""
-
-
-def _value(given: object) -> int | None:
-    number = parse_quantity(given.get("value")) if isinstance(given, Mapping) else None
-    return int(number) if number is not None and 0 <= number < 2**62 else None
-
-
-def _memory(device: Device) -> int | None:
-    capacity = device.capacity or {}
-    size = _value(capacity.get("memory")) or _value(capacity.get("addressableMemory"))
-    return size >> 20 or None if size else None
-
-
 def _holders(
-    claims: Iterable[ResourceClaim], places: Mapping[DeviceKey, DraNode]
+    claims: Iterable[ResourceClaim], places: Mapping[DeviceKey, object]
 ) -> Iterator[Holder]:
     for claim in claims:
         allocation = claim.status.allocation
@@ -282,19 +213,20 @@ def _memory_held(held: Sequence[DraDevice], memory: int | None) -> int | None:
 
 def _free(node: DraNode) -> set[DeviceKey]:
     """Untainted, in no claim, no sibling in the way, and enough of the shared counters left."""
-    spent: dict[Counter, int] = defaultdict(int)
     cut: set[str] = set()  # cards of which a part is held
     gone: set[str] = set()  # cards that are held whole
     for device in node.devices:
         if device.key in node.taken:
             (cut if device.profile else gone).add(node.uuids.get(device.card, device.card))
-            for counter, amount in device.takes:
-                spent[counter] += amount
     found = set()
     for device in node.devices:
         card = node.uuids.get(device.card, device.card)
         busy = device.tainted or card in gone or (not device.profile and card in cut)
-        room = all(spent[c] + amount <= node.counters.get(c, amount) for c, amount in device.takes)
-        if not busy and room and device.key not in node.taken:
+        if not busy and device.key not in node.taken and _room(node, device):
             found.add(device.key)
     return found
+
+
+def _room(node: DraNode, device: DraDevice) -> bool:
+    spent, counters = node.spent, node.counters
+    return all(spent.get(c, 0) + amount <= counters.get(c, amount) for c, amount in device.takes)

@@ -18,7 +18,7 @@ from typing import TypeVar
 import msgspec
 
 from clusters.engine.accelerators import ALL_OF_IT
-from clusters.engine.dra import NO_DRA, DraCluster, read_dra, waiting
+from clusters.engine.dra import NO_DRA, DraCluster, cards_of, read_dra, waiting
 from clusters.engine.holding import node_facts
 from clusters.engine.nodes import NodeReading, read_node
 from clusters.engine.pods import PodHold, pod_name, read_hold, workspace_of
@@ -35,6 +35,8 @@ from clusters.engine.signs import GFD_COUNT, GFD_PRODUCT, SkuFacts, SkuLookup
 from clusters.engine.types import NodeFacts, PoolFacts, PoolKind, ProvisionerMode
 
 __all__ = ["Inventory", "Quota", "SkuFacts", "SkuLookup", "Totals", "build_inventory", "slots"]
+
+MOST_NOTES = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,13 @@ class Inventory:
     region: str  # "" if nodes name none, or several
     provider: str  # azure | aws | gcp | byo; "" if there are no nodes, or of several
     warnings: tuple[str, ...] = ()  # sentences for an operator
+
+    @property
+    def notes(self) -> str:
+        """The warnings as they are stored: a line each, and a bound for a hostile cluster."""
+        more = len(self.warnings) - MOST_NOTES
+        lines = self.warnings[:MOST_NOTES]
+        return "\n".join((*lines, f"And {more} more like these.") if more > 0 else lines)
 
     def slots(self, pool_key: str, gpus_per_request: int) -> int | None:
         """How many requests of R GPUs each the pool can take now; None: nobody declared a quota."""
@@ -104,9 +113,9 @@ def build_inventory(
     are not judged by age.
     """
     pods, claims = _unique(pods), _unique(claims)
-    slices = _unique(slices)
-    dra = read_dra(slices, claims) if slices else NO_DRA
-    named = ((node, dra.nodes.get(node.metadata.name)) for node in _unique(nodes))
+    nodes, slices = _unique(nodes), _unique(slices)
+    dra = read_dra(nodes, slices, claims) if slices else NO_DRA
+    named = ((node, dra.nodes.get(node.metadata.name)) for node in nodes)
     readings = [r for node, own in named if (r := read_node(node, skus, own, now)) is not None]
     sized = [reading for reading in readings if gpus_per_node(reading)]
     holds = [h for pod in pods if (h := read_hold(pod)) is not None]
@@ -128,6 +137,9 @@ def build_inventory(
 _Object = TypeVar("_Object", Node, Pod, ResourceSlice, ResourceClaim)
 _UNSIZED_NODE = "Node {}: it has GPUs, but no label says how many and none is offered. Left out."
 _UNCOUNTED = "Node {}: it shares GPUs, and nothing says how many cards. They are in no total."
+_LOOSE = (
+    "DRA pool {}: GPUs that {} nodes can use: {}, of them held: {}. No node counts them, no total."
+)
 _UNSIZED_POOL = "Pool {}: the quota names an instance type of unknown shape. Left out."
 
 
@@ -204,6 +216,10 @@ def _warnings(
 def _gaps(dra: DraCluster) -> Iterator[str]:
     for pool in dra.incomplete:
         yield f"DRA pool {pool}: its newest slices are not all there. Its devices are left out."
+    for (pool, reached), bag in dra.loose.items():
+        cards = cards_of(bag)
+        held = sum(card.shares_used > 0 for card in cards)
+        yield _LOOSE.format(pool, reached or "no", len(cards), held)
 
 
 def _pool_warnings(pool: PoolFacts, readings: Sequence[NodeReading]) -> Iterator[str]:

@@ -114,6 +114,8 @@ class Counters(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 class Device(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     name: str = ""
     node_name: str | None = None
+    node_selector: Mapping[str, Any] | None = None
+    all_nodes: bool | None = None
     attributes: Mapping[str, Any] | None = None  # name -> {"string" | "int" | "bool" | ...: value}
     capacity: Mapping[str, Any] | None = None  # name -> {"value": quantity}
     taints: tuple[RawTaint, ...] | None = None
@@ -124,6 +126,10 @@ class SliceSpec(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     driver: str = ""
     pool: SlicePool = SlicePool()
     node_name: str | None = None
+    node_selector: Mapping[str, Any] | None = (
+        None  # whole or not at all: half of it means more nodes
+    )
+    all_nodes: bool | None = None
     devices: tuple[Device, ...] | None = None
     shared_counters: tuple[Counters, ...] | None = None
 

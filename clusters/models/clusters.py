@@ -64,6 +64,7 @@ class Cluster(Leased):
     observed_at = models.DateTimeField(null=True, blank=True)
     pools_packed = models.BinaryField(default=b"")  # selectors.facts: tuple[PoolFacts, ...]
     nodes_packed = models.BinaryField(default=b"")  # selectors.facts: tuple[NodeFacts, ...]
+    inventory_notes = models.TextField(blank=True, default="")  # engine.inventory: Inventory.notes
     gpus_physical = models.PositiveIntegerField(null=True, blank=True)
     gpus_allocatable = models.PositiveIntegerField(null=True, blank=True)
     gpus_used = models.PositiveIntegerField(null=True, blank=True)

@@ -68,8 +68,9 @@ def inventory_store(
     book = price_book()
     pools = tuple(pool_priced(cluster, pool, book) for pool in found.pools)
     packed = {"pools_packed": selectors.pack(pools), "nodes_packed": selectors.pack(found.nodes)}
-    fresh = {"observed_at": at, **_totals(found)}
-    if all(bytes(getattr(cluster, key)) == value for key, value in packed.items()):
+    fresh = {"observed_at": at, **_totals(found), "inventory_notes": found.notes}
+    same = all(bytes(getattr(cluster, key)) == value for key, value in packed.items())
+    if same and cluster.inventory_notes == found.notes:
         with _held(fence):
             Cluster.objects.filter(pk=cluster.pk).update(observed_at=at)
         return False

@@ -143,6 +143,14 @@ def test_the_page_says_what_each_gap_costs(people: People, client_for: ClientFor
     assert "Logs cannot be shown." in page and "get pods/log" in page
 
 
+def test_the_page_says_what_the_inventory_leaves_out(people: People, client_for: ClientFor) -> None:
+    make_cluster(inventory_notes="Node <a>: left out.\nNode b: left out.")
+    page = text(client_for(people.viewer).get("/clusters/prod-weu/"))
+    assert "Node &lt;a&gt;: left out." in page and "Node b: left out." in page
+    rows = client_for(people.viewer).get("/api/v1/clusters/prod-weu/").json()
+    assert rows["inventory_notes"] == ["Node <a>: left out.", "Node b: left out."]
+
+
 def test_quota_is_shown_with_who_declared_it(people: People, client_for: ClientFor) -> None:
     cluster = make_cluster(
         nodes=[node(pool="new")],

@@ -86,9 +86,17 @@ def raw_pod(pod: Raw) -> Raw:
     }
 
 
+def raw_other(name: str, labels: Raw) -> Raw:
+    """A node without GPUs beside the one that a case is about."""
+    node = raw_node({"labels": labels})
+    return {**node, "metadata": {**node["metadata"], "name": name}}
+
+
 def inventory_of(case: Raw) -> Inventory:
+    others = case.get("others", {}).items()
+    nodes = [raw_node(case["node"]), *(raw_other(name, labels) for name, labels in others)]
     return build_inventory(
-        filter(None, [loose_node(raw_node(case["node"]))]),
+        filter(None, map(loose_node, nodes)),
         filter(None, (loose_pod(raw_pod(pod)) for pod in case.get("pods", []))),
         slices=filter(None, map(loose_slice, case.get("slices", []))),
         claims=filter(None, map(loose_claim, case.get("claims", []))),

@@ -150,10 +150,23 @@ ATTRIBUTES = st.dictionaries(
     shaped({"string": st.sampled_from(["gpu", "mig", "GPU-0", "1g.5gb"]) | ANYTHING}),
 )
 AMOUNTS = st.dictionaries(st.sampled_from(["memory", "s"]), shaped({"value": COUNTS | ANYTHING}))
+ASKED = shaped(
+    {
+        "key": st.sampled_from(["metadata.name", "kaito.sh/workspace", "odd"]) | ANYTHING,
+        "operator": st.sampled_from(["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"]) | TEXTS,
+        "values": listed(st.sampled_from(["a", "b", "8", "-1"]) | ANYTHING),
+    }
+)
+TERMS = listed(shaped({"matchExpressions": listed(ASKED), "matchFields": listed(ASKED)}))
+REACH: dict[str, st.SearchStrategy[Any]] = {
+    "nodeName": NAMES,
+    "nodeSelector": shaped({"nodeSelectorTerms": TERMS}),
+    "allNodes": st.booleans() | ANYTHING,
+}
 DEVICES = shaped(
     {
         "name": st.sampled_from(["d0", "d1", "d2"]) | ANYTHING,
-        "nodeName": NAMES,
+        **REACH,
         "attributes": ATTRIBUTES,
         "capacity": AMOUNTS,
         "taints": TAINTS,
@@ -166,7 +179,7 @@ SLICES = shaped(
         "spec": shaped(
             {
                 "driver": st.just("gpu.nvidia.com"),
-                "nodeName": NAMES,
+                **REACH,
                 "pool": shaped(
                     {
                         "name": st.just("p"),
@@ -284,3 +297,32 @@ def test_labels_that_cannot_be_read_say_nothing(value: Any) -> None:
     odd = node("n", product="", gpus=4, instance_type="metal", labels=labels)
     (found,) = inventory_of([odd]).nodes
     assert (found.physical, found.gpu_memory_mib, found.sharing) == (4, None, "none")
+
+
+PLACES = st.one_of(
+    st.sampled_from([{}, {"allNodes": True}, {"nodeName": "a"}, {"nodeName": "gone"}]),
+    st.fixed_dictionaries({"nodeSelector": st.fixed_dictionaries({"nodeSelectorTerms": TERMS})}),
+)
+
+
+@LAX
+@given(st.lists(st.tuples(PLACES, st.sampled_from("xyz")), max_size=6), PLACES)
+def test_a_card_that_several_nodes_can_use_is_counted_once_or_told_of(
+    devices: list[tuple[Raw, str]], of_slice: Raw
+) -> None:
+    offered = [
+        {"name": f"d{at}", "attributes": {"uuid": {"string": uuid}}, **place}
+        for at, (place, uuid) in enumerate(devices)
+    ]
+    pool = {"name": "p", "generation": 1, "resourceSliceCount": 1}
+    spec = {"driver": "gpu.nvidia.com", "pool": pool, "devices": offered, **of_slice}
+    nodes = [node(name, gpus=0, product="", instance_type="metal") for name in "ab"]
+    found = inventory_of(nodes, slices=[{"metadata": {"name": "s"}, "spec": spec}])
+    told = [int(line.split("can use: ")[1].split(",")[0]) for line in loose(found)]
+    placed = [card.uuid for each in found.nodes for card in each.cards]
+    assert len(placed) == len(set(placed))
+    assert found.totals.gpus + sum(told) == len({uuid for _, uuid in devices})
+
+
+def loose(found: Inventory) -> list[str]:
+    return [line for line in found.warnings if "No node counts them" in line]

@@ -250,3 +250,12 @@ def test_a_new_node_whose_device_plugin_is_not_up_yet_has_its_gpus_down_as_fault
 def test_slots_of_chosen_nodes_can_be_asked_for_directly() -> None:
     inventory = build([node("a"), node("b", allocatable=4)])
     assert slots(inventory.nodes, 4) == 3
+
+
+def test_a_cluster_that_warns_of_everything_keeps_its_notes_short() -> None:
+    odd = {"nvidia.com/gpu.count": "x"}
+    nodes = [node(f"n{i}", gpus=0, instance_type="metal", labels=odd) for i in range(50)]
+    inventory = build(nodes)
+    assert len(inventory.warnings) == 50
+    assert inventory.notes.splitlines()[-1] == "And 10 more like these."
+    assert len(inventory.notes.splitlines()) == 41
