@@ -7,6 +7,7 @@ with the process; there is no broker, so that a request does its own work.
 from __future__ import annotations
 
 import atexit
+import json
 import os
 import shutil
 import tempfile
@@ -38,12 +39,14 @@ from django.core.management import call_command  # noqa: E402
 from django.test import Client  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
+from clusters.engine.credential import parse_fields  # noqa: E402
 from clusters.engine.types import ClusterFacts, NodeFacts  # noqa: E402
 from clusters.models import Cluster, Pool  # noqa: E402
 from clusters.selectors import pack  # noqa: E402
 from fleetportal.accounts.models import Membership, Team, User  # noqa: E402
 from fleetportal.accounts.tokens import token_create  # noqa: E402
 from fleetportal.journal.models import Event  # noqa: E402
+from fleetportal.kit.crypto import keyring  # noqa: E402
 from rollouts.models import Approval, Rollout  # noqa: E402
 from rollouts.services.strategies import strategies_sync  # noqa: E402
 from workspaces.models import (  # noqa: E402
@@ -100,6 +103,25 @@ def clusters_create(fleet: Iterable[ClusterFacts]) -> None:
         [pool for facts, row in zip(fleet, rows, strict=True) for pool in _pools(facts, row)],
         batch_size=BATCH,
     )
+
+
+def registered(name: str, *, server: str, ca_pem: str, token: str, uid: str) -> Cluster:
+    """A row as registration leaves it, identified, without metrics; not stored yet."""
+    given = parse_fields(server=server, ca_pem=ca_pem, token=token)
+    row = Cluster(
+        name=name,
+        server=given.server,
+        ca_pem=given.ca_pem,
+        credential_kind="token",
+        uid=uid,
+        metrics={"road": "off"},
+        probed_at=timezone.now(),
+    )
+    secret = json.dumps({"token": given.token}).encode()
+    row.credential_sealed = keyring().seal(
+        secret, table="clusters_cluster", pk=row.pk, field="credential"
+    )
+    return row
 
 
 def _cluster(facts: ClusterFacts) -> Cluster:

@@ -56,6 +56,10 @@ def pair(ours: Work, theirs: Work, rounds: int, inner: int = 1) -> tuple[Least, 
     return a, b
 
 
+def quantile(values: Sequence[float], share: float) -> float:
+    return sorted(values)[min(len(values) - 1, int(len(values) * share))]
+
+
 def ms(value: float) -> str:
     return f"{value:,.2f} ms" if value < 10 else f"{value:,.0f} ms"
 

@@ -1,8 +1,9 @@
 """Five hundred open pages in one process, as `bench.live` starts it: `bench.viewers PORT`.
 
 Reads one JSON line {"paths", "viewers": [{"query", "cookie"}]}; for every nudge it prints one line
-{"nudged": [...], "content": [...]} of monotonic seconds once all have it. `fetch N` on standard
-input sets how many of them then ask for the part, within 150 ms as live.js does.
+{"nudged": [...], "content": [...], "named": [...]} once all have it: monotonic seconds, and what
+differed between the lists of names that they were told. `fetch N` on standard input sets how many
+of them then ask for the part, within 150 ms as live.js does.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ class Viewers:
         self.fetchers = 0
         self.nudged: dict[int, float] = {}
         self.content: dict[int, float] = {}
+        self.named: set[bytes] = set()
         self.tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -49,7 +51,7 @@ class Viewers:
         """What went wrong is said at once: the round would never end."""
         self.tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
-            sys.stderr.write(f"a viewer: {error!r}\n")
+            say({"wrong": repr(error)})
 
     async def _stream(self, viewer: dict[str, str]) -> asyncio.StreamReader:
         reader, writer = await asyncio.open_connection(HOST, self.port)
@@ -63,6 +65,8 @@ class Viewers:
         page: Connection = []
         async for line in reader:
             if line.startswith(b"event: changed"):
+                self.named.add((await reader.readline()).removeprefix(b"data: "))
+                assert number not in self.nudged, "told twice of one change"
                 self.nudged[number] = time.monotonic()
                 if number < self.fetchers:
                     self._go(self._fetch(number, page, cookie))
@@ -93,8 +97,10 @@ class Viewers:
     def _round(self) -> None:
         if len(self.nudged) < len(self.plan["viewers"]) or len(self.content) < self.fetchers:
             return
-        say({"nudged": list(self.nudged.values()), "content": list(self.content.values())})
-        self.nudged, self.content = {}, {}
+        named = [json.loads(names) for names in sorted(self.named)]
+        nudged, content = list(self.nudged.values()), list(self.content.values())
+        self.nudged, self.content, self.named = {}, {}, set()
+        say({"nudged": nudged, "content": content, "named": named})
 
 
 def request(path: str, cookie: str, more: str = "") -> bytes:
