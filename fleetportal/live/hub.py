@@ -11,6 +11,7 @@ import asyncio
 import json
 import logging
 import random
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -21,59 +22,16 @@ from django.conf import settings
 
 from fleetportal.kit import news
 from fleetportal.live.access import revoked
+from fleetportal.live.client import Client
 from fleetportal.live.tickets import Ticket
 
 log = logging.getLogger(__name__)
 
-MOST_NAMES = 40  # that wait for one page; beyond, it hears that everything changed
 MOST_STREAMS = 20  # of one person in one process
 LOOK_AGAIN = 5.0  # seconds between two looks at who still may listen; at most 10 with the asking
 SPACING = 0.5  # seconds between two tellings of one name: a busy fleet is told twice a second
 RETRY = 1.0  # seconds until the next try to reach Redis
-
-
-class Client:
-    """One open page. `pending`: names it has not been sent yet; `said`: other words, in order."""
-
-    def __init__(self, ticket: Ticket) -> None:
-        self.ticket = ticket
-        self.pending: set[str] = set()
-        self.everything = False
-        self.said: list[str] = []
-        self.over = ""  # why it was ended, for the page
-        self.woken = asyncio.Event()
-        self.proven = False  # its access was asked since it came
-
-    def hear(self, names: set[str]) -> None:
-        self.pending |= names
-        if len(self.pending) > MOST_NAMES:
-            self.pending.clear()
-            self.everything = True
-        self.woken.set()
-
-    def say(self, word: str) -> None:
-        if word not in self.said:
-            self.said.append(word)
-        self.woken.set()
-
-    def end(self, why: str) -> None:
-        self.over = self.over or why
-        self.woken.set()
-
-    def take(self) -> bytes:
-        """What to send now, as server-sent events; may be nothing."""
-        parts = [f"event: {word}\ndata: \n\n" for word in self.said]
-        self.said.clear()
-        if self.everything:
-            parts.append("event: everything\ndata: \n\n")
-        elif self.pending:
-            parts.append(f"event: changed\ndata: {json.dumps(sorted(self.pending))}\n\n")
-        self.pending.clear()
-        self.everything = False
-        self.woken.clear()
-        if self.over:
-            parts.append(f"event: over\ndata: {self.over}\n\n")
-        return "".join(parts).encode()
+TEND = 1.0  # seconds between two looks at who is quiet
 
 
 Check = Callable[[Mapping[Client, Ticket]], set[Client]]
@@ -106,7 +64,7 @@ class Hub:
         self._start()
         if self.people[ticket.user] >= MOST_STREAMS:
             return None
-        client = Client(ticket)
+        client = Client(ticket, time.monotonic())
         self.clients.add(client)
         self.by_session[ticket.session].add(client)
         self.people[ticket.user] += 1
@@ -175,7 +133,7 @@ class Hub:
         for client in self.clients:
             client.say(word)
 
-    # ---- the two things that run -----------------------------------------------------------------
+    # ---- the three things that run ---------------------------------------------------------------
 
     def _start(self) -> None:
         loop = asyncio.get_running_loop()
@@ -183,7 +141,9 @@ class Hub:
             return
         self._loop, self.closing = loop, False
         self._thread = self._thread or ThreadPoolExecutor(1, thread_name_prefix="live-access")
-        self._tasks = [loop.create_task(self._listen()), loop.create_task(self._look())]
+        self._tasks = [
+            loop.create_task(one) for one in (self._listen(), self._look(), self._tend())
+        ]
 
     async def _listen(self) -> None:
         """Subscribed as long as Redis answers; pages are told of a cut and of its end."""
@@ -278,6 +238,13 @@ class Hub:
                 client.proven = client not in lost
             for client in lost:
                 client.end("access")
+
+    async def _tend(self) -> None:
+        while not self.closing:
+            await asyncio.sleep(TEND)
+            now = time.monotonic()
+            for client in self.clients:
+                client.tend(now)
 
 
 hub = Hub()

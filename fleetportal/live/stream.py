@@ -5,6 +5,7 @@ thread for each open page. It asks no database and renders nothing.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from http.cookies import CookieError, SimpleCookie
@@ -13,7 +14,8 @@ from urllib.parse import parse_qs
 
 from django.conf import settings
 
-from fleetportal.live.hub import Client, Hub, hub
+from fleetportal.live.client import Client
+from fleetportal.live.hub import Hub, hub
 from fleetportal.live.tickets import BadTicket, read
 
 Scope = MutableMapping[str, Any]
@@ -23,9 +25,6 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Any, Any, Any], Awaitable[None]]  # Django and servers type these differently
 
 PATH = "/live/stream"
-PING = 15.0  # seconds between two signs of life
-SEND_WITHIN = 20.0  # seconds; a page that takes nothing for so long is gone
-LASTS = 5 * 60.0  # seconds; then the page asks for another ticket, and so proves its session
 RETRY = b"retry: 3000\n\n"
 HEADERS = [
     (b"content-type", b"text/event-stream"),
@@ -74,35 +73,29 @@ async def _stream(client: Client, receive: Receive, send: Send) -> None:
     gone.add_done_callback(lambda _: client.woken.set())
     try:
         with suppress(TimeoutError, OSError):
-            await _send(send, RETRY)
-            await _tell(client, gone, send)
-            await _send(send, b"", last=True)
+            async with client.patience:
+                await _send(client, send, RETRY)
+                await _tell(client, gone, send)
+                await _send(client, send, b"", last=True)
     finally:
         gone.cancel()
 
 
 async def _tell(client: Client, gone: asyncio.Future[None], send: Send) -> None:
-    loop = asyncio.get_running_loop()
-    end = loop.time() + LASTS
     while not gone.done():
-        try:
-            async with asyncio.timeout(PING):
-                await client.woken.wait()
-        except TimeoutError:
-            await _send(send, b": ping\n\n")
-        if loop.time() > end:
-            client.end("again")
+        await client.woken.wait()
         if gone.done():
             return
         if data := client.take():
-            await _send(send, data)
+            await _send(client, send, data)
         if client.over:
             return
 
 
-async def _send(send: Send, data: bytes, *, last: bool = False) -> None:
-    async with asyncio.timeout(SEND_WITHIN):
-        await send({"type": "http.response.body", "body": data, "more_body": not last})
+async def _send(client: Client, send: Send, data: bytes, *, last: bool = False) -> None:
+    client.told_at, client.sending = time.monotonic(), True
+    await send({"type": "http.response.body", "body": data, "more_body": not last})
+    client.sending = False
 
 
 async def _gone(receive: Receive) -> None:

@@ -14,7 +14,8 @@ from clusters.models import Cluster, ClusterGrant
 from fleetportal.accounts.models import Membership, User
 from fleetportal.kit import news
 from fleetportal.live import tickets
-from fleetportal.live.hub import MOST_NAMES, MOST_STREAMS, Hub
+from fleetportal.live.client import MOST_NAMES, SEND_WITHIN
+from fleetportal.live.hub import MOST_STREAMS, Hub
 from tests.clusters.rows import make_cluster
 from tests.live.pages import Page, signed_in, ticket_of
 from tests.process.stack import Redis
@@ -302,3 +303,17 @@ def test_access_is_asked_of_five_hundred_pages_in_a_few_queries(
     with count_queries() as queries:
         assert revoked(asked) == set()
     assert len(queries) <= 8
+
+
+def test_a_page_that_takes_nothing_for_long_is_let_go(people: People) -> None:
+    asked = ask(people.viewer, "fleet")
+
+    async def test(hub: Hub) -> None:
+        page = await Page(hub, *asked, stuck=asyncio.Event()).open()
+        client = next(iter(hub.clients))
+        await page.until(lambda: client.sending)
+        client.tend(client.told_at + SEND_WITHIN + 1)
+        await page.until(lambda: not hub.clients)
+        await page.close()
+
+    live(test)
