@@ -103,7 +103,8 @@ class SimCluster:
         return found
 
     def new_token(self, **body: Any) -> str:
-        """A token: user, rules ([{verbs, resources, namespaces?}]), expires_in (seconds)."""
+        """A token: user, rules ([{verbs, resources, namespaces?}]), expires_in (seconds). With
+        `token` one that there is gets this end."""
         path = f"/_sim/clusters/{self.name}/tokens"
         return str(self.fleet.control("POST", path, body)["token"])
 

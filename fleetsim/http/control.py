@@ -3,7 +3,7 @@
 import importlib
 import importlib.util
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Any
 
@@ -171,7 +171,8 @@ def _one_cluster(sim: Sim, name: str, rest: list[str], request: Request) -> Repl
 
 
 def _add_token(sim: Sim, cluster: ClusterStore, request: Request) -> Reply:
-    """A token: {user?, rules?, expires_in? (seconds)} -> {token}."""
+    """A token: {user?, rules?, expires_in? (seconds)} -> {token}. With `token` one that there is
+    gets this end and keeps the rest."""
     body = _body(request)
     name = body.get("user", PORTAL_USER)
     rules = _rules(body["rules"]) if "rules" in body else PORTAL_RULES
@@ -179,6 +180,9 @@ def _add_token(sim: Sim, cluster: ClusterStore, request: Request) -> Reply:
     expires = None
     if seconds is not None:
         expires = sim.fleet.clock.now() + timedelta(seconds=float(seconds))
+    if known := cluster.users.get(body.get("token", "")):
+        cluster.users[body["token"]] = replace(known, expires=expires)
+        return json_reply({"token": body["token"], "user": known.name})
     token = mint(sim.secret, cluster.name, name, str(len(cluster.users)), str(sim.log.seq))
     cluster.users[token] = User(name, rules, expires=expires)
     return json_reply({"token": token, "user": name}, 201)

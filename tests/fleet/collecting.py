@@ -22,9 +22,10 @@ DEVICES = ("resourceslices.resource.k8s.io", "resourceclaims.resource.k8s.io")
 LISTS = ("nodes", "pods", "workspaces.kaito.sh", "inferencesets.kaito.sh", *DEVICES)
 
 
-def registered(people: People, cluster: SimCluster) -> Cluster:
-    """Its row, identified already."""
-    fields = parse_fields(server=cluster.server, ca_pem=cluster.ca_pem, token=cluster.token)
+def registered(people: People, cluster: SimCluster, server: str = "") -> Cluster:
+    """Its row, identified already; at another address of the same cluster if one is given."""
+    address = server or cluster.server
+    fields = parse_fields(server=address, ca_pem=cluster.ca_pem, token=cluster.token)
     registration = Registration(
         name=cluster.name, credential=fields, environment="test", simulated=True
     )

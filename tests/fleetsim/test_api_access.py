@@ -50,6 +50,8 @@ def test_an_expired_token_is_401(cluster: SimCluster) -> None:
     assert cluster.request("GET", "/api/v1/nodes", token=token)[0] == 401
     token = cluster.new_token(expires_in=60)
     assert cluster.request("GET", "/api/v1/nodes", token=token)[0] == 200
+    assert cluster.new_token(token=token, expires_in=0) == token
+    assert cluster.request("GET", "/api/v1/nodes", token=token)[0] == 401
 
 
 def test_403_has_kubernetes_words_in_a_namespace(cluster: SimCluster) -> None:
