@@ -130,6 +130,15 @@ def test_a_mean_is_drawn_where_a_runtime_tells_no_distribution() -> None:
     assert curve.key == "mean" and values[0] == 2.0
 
 
+def test_tgis_first_token_is_a_mean_by_name_and_no_quantile() -> None:
+    held = {"queue": Histogram((0.1, 0.5), (3, 0, 0), 0.3)}
+    told = tick(means={"prefill": (0.6, 3)}, histograms=held, runtime="tgi", exported=("queue",))
+    (line,) = lines([stored(times(HOUR, NOW)[0], told)], HOUR, NOW)
+    ((curve, values),) = curves_of(CHARTS["ttft"], line)
+    assert (curve.key, curve.label, curve.interval) == ("mean", "mean", None)
+    assert values[0] == pytest.approx(0.3)
+
+
 def test_quantiles_come_with_the_bucket_that_they_fall_into() -> None:
     held = {"ttft": Histogram((0.1, 0.5), (5, 95, 0), 30.0)}
     (line,) = lines([stored(times(HOUR, NOW)[0], tick(histograms=held))], HOUR, NOW)

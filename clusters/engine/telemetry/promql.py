@@ -13,17 +13,28 @@ from clusters.engine.telemetry.runtimes import WANTED
 
 _POD = ("__name__", "namespace", "pod")
 _KEPT = (  # labels that the adapters read
-    *_POD, "le", "model_name", "model", "engine", "finished_reason", "handler", "endpoint",
+    *_POD, "le", "model_name", "model", "engine", "finished_reason", "handler",
     "status", "status_code", "err", "method", "reason", "request_type", "kv_cache_block_type",
     "tp_rank", "pp_rank", "dp_rank", "moe_ep_rank", "engine_type", "is_streaming",
-    "exported_endpoint",
 )  # fmt: skip
+# SGLang's `endpoint` is the path that was asked for. Prometheus' operator gives every target an
+# `endpoint`, too, the name of a port: then the path is in `exported_endpoint`, unless the job
+# honours labels. On everything else `endpoint` only tells two jobs apart that scrape one pod.
+_PATHS = "sglang:http_responses_total"
+_MOVED = "exported_endpoint"
 
 
 def raw_counters(*, matchers: str = "", prefix: str = "") -> str:
     """All that the adapters want of all pods. `max`: a pod that two jobs scrape counts once."""
-    named = _named((prefix + name for name in WANTED), matchers)
-    return f"max by ({', '.join(_KEPT)}) ({named})"
+    named = _named((prefix + name for name in WANTED if name != _PATHS), matchers)
+    kept, paths = ", ".join(_KEPT), f"{prefix}{_PATHS}"
+    own = paths + _braces(_join(f'{_MOVED}=""', matchers))
+    moved = paths + _braces(_join(f'{_MOVED}!=""', matchers))
+    apart = f"or on (__name__, {_MOVED})"
+    return (
+        f"max by ({kept}) ({named}) {apart} max by ({kept}, endpoint) ({own}) "
+        f"{apart} max by ({kept}, {_MOVED}) ({moved})"
+    )
 
 
 def raw_gpus(kind: str, *, matchers: str = "") -> str:
@@ -80,9 +91,10 @@ _HISTOGRAMS = {
     },
 }
 _API = 'handler=~"/v1/.*"'
-_SGLANG_API = 'endpoint=~"/v1/.*|/generate"'
+_PATH = '=~"/v1/.*|/generate"'
 _OURS = 'err=~"overloaded|incomplete|dropped|generation"'
-# `R(name|matchers)` is sum(rate(name{matchers}[window])), `V(...)` the same without a rate.
+# `R(name|matchers)` is sum(rate(name{matchers}[window])), `V(...)` the same without a rate, `A`
+# an average; `P(...)` is R of SGLang's answers by path, whatever the label of the path is called.
 _SIGNALS = {
     ("vllm", "requests"): "R(vllm:request_success_total)",
     ("vllm", "errors"): f'R(http_requests_total|{_API},status="5xx") / '
@@ -94,8 +106,7 @@ _SIGNALS = {
     ("vllm", "generation_tokens"): "R(vllm:generation_tokens_total)",
     ("vllm", "preemptions"): "R(vllm:num_preemptions_total)",
     ("sglang", "requests"): "R(sglang:num_requests_total) + R(sglang:num_aborted_requests_total)",
-    ("sglang", "errors"): f'R(sglang:http_responses_total|{_SGLANG_API},status_code=~"5..") / '
-    f"R(sglang:http_responses_total|{_SGLANG_API})",
+    ("sglang", "errors"): f'P({_PATHS}|status_code=~"5..") / P({_PATHS})',
     ("sglang", "running"): "V(sglang:num_running_reqs)",
     ("sglang", "waiting"): "V(sglang:num_queue_reqs)",
     ("sglang", "kv_usage"): "A(sglang:token_usage)",
@@ -118,7 +129,7 @@ _SIGNALS = {
     ("trtllm", "waiting"): "V(trtllm_num_requests_waiting)",
     ("trtllm", "kv_usage"): "A(trtllm_kv_cache_utilization)",
 }  # fmt: skip
-_CALL = re.compile(r"([RVA])\(([^|)]+)\|?((?:[^)\"]|\"[^\"]*\")*)\)")
+_CALL = re.compile(r"([RVAP])\(([^|)]+)\|?((?:[^)\"]|\"[^\"]*\")*)\)")
 
 
 def signal_text(
@@ -142,9 +153,11 @@ def signal_text(
     text = _SIGNALS.get((runtime, signal), "")
 
     def call(found: re.Match[str]) -> str:
-        series = f"{prefix}{found[2]}{_braces(_join(matchers, found[3]))}"
-        if found[1] == "R":
-            return f"sum(rate({series}[{window}]))"
+        ways = (f"{_MOVED}{_PATH}", f"endpoint{_PATH}") if found[1] == "P" else ("",)
+        all_of = [prefix + found[2] + _braces(_join(matchers, way, found[3])) for way in ways]
+        if found[1] in "RP":
+            return f"sum({' or '.join(f'rate({one}[{window}])' for one in all_of)})"
+        (series,) = all_of
         return f"{'sum' if found[1] == 'V' else 'avg'}({series})"
 
     return _CALL.sub(call, text) or None

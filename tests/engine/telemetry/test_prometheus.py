@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -189,3 +194,63 @@ def test_raw_queries_ask_for_every_name_that_the_adapters_read() -> None:
     assert text.startswith("max by (__name__, namespace, pod, le,") and 'namespace="ml"' in text
     assert "DCGM_FI_DEV_GPU_UTIL" in promql.raw_gpus("dcgm")
     assert promql.newest().startswith("max by (namespace, pod) (timestamp({__name__=~")
+
+
+PROMTOOL = shutil.which("promtool")
+HTTP = "sglang:http_responses_total"
+CHAT = '"/v1/chat/completions"'
+# (labels, per second): what two engines with SGLang look like to jobs of different making
+SCRAPED = (
+    (f'pod="a",endpoint="http",exported_endpoint={CHAT},status_code="200"', 3),
+    (f'pod="a",endpoint="http",exported_endpoint={CHAT},status_code="503"', 1),
+    ('pod="a",endpoint="http",exported_endpoint="/health",status_code="500"', 9),
+    (f'pod="b",endpoint={CHAT},status_code="200"', 4),
+    ('pod="b",endpoint="/metrics",status_code="503"', 9),
+)
+
+
+def evaluated(expression: str, lines: Iterable[tuple[str, int]], expected: object) -> str:
+    """What promtool says of an expression a minute after the start, if it is not as expected."""
+    assert PROMTOOL is not None
+    series_ = [{"series": series, "values": f"0+{15 * each}x4"} for series, each in lines]
+    asked = {"expr": expression, "eval_time": "1m", "exp_samples": expected}
+    tests = [{"interval": "15s", "input_series": series_, "promql_expr_test": [asked]}]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "tests.yml"
+        path.write_text(json.dumps({"rule_files": [], "tests": tests}))
+        run = [PROMTOOL, "test", "rules", str(path)]
+        found = subprocess.run(run, capture_output=True, text=True, timeout=60, check=False)
+    return "" if found.returncode == 0 else found.stderr + found.stdout
+
+
+needs_promtool = pytest.mark.skipif(PROMTOOL is None, reason="no promtool (apt: prometheus)")
+
+
+@needs_promtool
+def test_sglangs_errors_are_asked_by_path_whatever_its_label_is_called() -> None:
+    lines = [(f"{HTTP}{{{labels}}}", each) for labels, each in SCRAPED]
+    text = promql.signal_text("sglang", "errors", window="1m", matchers='pod=~"a|b"')
+    assert text is not None
+    assert evaluated(text, lines, [{"labels": "{}", "value": 1 / 8}]) == ""
+
+
+@needs_promtool
+def test_a_pod_that_two_jobs_scrape_counts_once_in_prometheus() -> None:
+    moved = f'exported_endpoint={CHAT},namespace="ml",pod="a",status_code="503"'
+    lines = [
+        (f'{name}{{endpoint="{port}",job="{port}",{labels}}}', 1)
+        for port in ("http", "metrics")
+        for name, labels in (
+            (HTTP, moved),
+            ("sglang:num_requests_total", 'namespace="ml",pod="a"'),
+            ("vllm:prompt_tokens_total", 'namespace="ml",pod="b"'),
+        )
+    ]
+    lines.append((f'{HTTP}{{endpoint="/generate",namespace="ml",pod="c"}}', 1))
+    expected = [
+        {"labels": f"{HTTP}{{{moved}}}", "value": 60},
+        {"labels": f'{HTTP}{{endpoint="/generate",namespace="ml",pod="c"}}', "value": 60},
+        {"labels": 'sglang:num_requests_total{namespace="ml",pod="a"}', "value": 60},
+        {"labels": 'vllm:prompt_tokens_total{namespace="ml",pod="b"}', "value": 60},
+    ]
+    assert evaluated(promql.raw_counters(), lines, expected) == ""
