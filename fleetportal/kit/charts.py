@@ -50,19 +50,27 @@ class Line:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Shade:
+    """A span of time that the curves know less of. Milliseconds since 1970."""
+
+    start: float
+    end: float
+
+
 def lines(
     curves: Sequence[Curve],
     *,
     unit: str,
     bands: Sequence[Band] = (),
     marks: Sequence[Line] = (),
+    shades: Sequence[Shade] = (),
     days: bool = False,
 ) -> dict[str, Any]:
     """Curves over time from 0 up, gaps left open. `days`: the axis names days, not hours."""
-    return {
-        "data": [*map(_band, bands), *map(_curve, curves)],
-        "layout": _layout(unit, marks, legend=sum(curve.listed for curve in curves) > 1, days=days),
-    }
+    layout = _layout(unit, legend=sum(curve.listed for curve in curves) > 1, days=days)
+    layout["shapes"] = [*map(_shade, shades), *map(_mark, marks)]
+    return {"data": [*map(_band, bands), *map(_curve, curves)], "layout": layout}
 
 
 def _curve(curve: Curve) -> dict[str, Any]:
@@ -123,7 +131,7 @@ def _stretches(band: Band) -> list[list[int]]:
     return [stretch for stretch in found if stretch]
 
 
-def _layout(unit: str, marks: Sequence[Line], *, legend: bool, days: bool) -> dict[str, Any]:
+def _layout(unit: str, *, legend: bool, days: bool) -> dict[str, Any]:
     axis = {
         "gridcolor": "@line",
         "linecolor": "@line-strong",
@@ -157,8 +165,23 @@ def _layout(unit: str, marks: Sequence[Line], *, legend: bool, days: bool) -> di
             "hoverformat": "%-d %b %H:%M UTC",
         },
         "yaxis": axis | {"rangemode": "tozero", "nticks": 4, "title": {"text": ""}},
-        "shapes": [_mark(mark) for mark in marks],
         "meta": {"unit": unit},
+    }
+
+
+def _shade(shade: Shade) -> dict[str, Any]:
+    return {
+        "type": "rect",
+        "xref": "x",
+        "yref": "paper",
+        "x0": shade.start,
+        "x1": shade.end,
+        "y0": 0,
+        "y1": 1,
+        "layer": "below",
+        "fillcolor": "@chart-thin",
+        "line": {"width": 0},
+        "label": {"text": ""},
     }
 
 

@@ -43,7 +43,8 @@
     resting() { return document.hidden || window.fleetLive?.paused(); }
     asked() { return new URLSearchParams(new FormData(this.form)); }
     resume() { if (!this.resting()) this.look(); }
-    least() { return this.data ? Math.min(SLOWEST, (this.data.x[1] - this.data.x[0]) / 10) : 0; }
+    /* of the range that is shown: what was chosen since then may be a shorter one */
+    least() { return this.data && this.shown === this.asked().toString() ? Math.min(SLOWEST, (this.data.x[1] - this.data.x[0]) / 10) : 0; }
     heard(topics) {
       const own = this.root.dataset.topics.split(" ");
       if (!topics || own.some((topic) => topics.includes(topic))) this.soon();
@@ -55,6 +56,8 @@
     }
     choose() {
       this.etag = "";
+      clearTimeout(this.waiting);
+      this.waiting = 0;
       this.look();
       const url = new URL(location.href);
       for (const [name, value] of this.asked()) value ? url.searchParams.set(name, value) : url.searchParams.delete(name);
@@ -68,7 +71,7 @@
       const query = this.asked().toString();
       try {
         const data = await this.fetch(query);
-        if (data && query === this.asked().toString()) { this.data = data; await this.draw(); }
+        if (data && query === this.asked().toString()) { this.data = data; this.shown = query; await this.draw(); }
         this.fail("");
       } catch (error) {
         this.fail(`Could not read the charts (${error.message}). What you see may be old.`);
@@ -95,7 +98,7 @@
       const data = this.data;
       if (!data) return;
       this.part("empty").textContent = data.empty;
-      this.part("legend").textContent = data.revisions.includes(",") ? `Revisions: ${data.revisions}.` : "";
+      this.part("legend").textContent = [data.note, data.revisions.includes(",") && `Revisions: ${data.revisions}.`].filter(Boolean).join(" ");
       this.marks(data.marks);
       this.ages();
       for (const figure of this.root.querySelectorAll("[data-chart]")) figure.hidden = Boolean(data.empty);

@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from clusters.models import Cluster, HeatRow
+from clusters.models import Cluster, GpuHour, HeatRow
 from clusters.selectors import pack
 from fleetportal.accounts.models import User
 from fleetportal.console.views.fleet import PARTS
@@ -176,6 +176,39 @@ def test_the_trend_is_shares_of_known_gpus_by_the_hour(
     assert len(client.get("/fleet/trend.json?days=30").json()["x"]) == 30 * 24
     [day] = [day for day in client.get("/fleet/trend/").context["trend"].days if day.measured]
     assert (day.used, day.allocated) == (pytest.approx(0.4), pytest.approx(0.75))
+
+
+def test_an_hour_that_lacks_clusters_says_so_in_the_curve_the_words_and_the_table(
+    people: People, client_for: ClientFor
+) -> None:
+    first, second, third = priced("a"), priced("b"), priced("c")
+    gpu_hour(first, 1, held=8, util=50.0)
+    gpu_hour(second, 1, held=4, util=30.0)
+    gpu_hour(third, 3, held=4, util=90.0)
+    client = client_for(people.viewer)
+    said = client.get("/fleet/trend.json").json()
+    shown = said["charts"]["trend"]
+    used = next(curve for curve in shown["figure"]["data"] if curve.get("name") == "In use")
+    assert used["text"][-2] == "40 %, without 1 of 3 clusters"
+    assert used["text"][-3] == "unknown"
+    assert used["text"][-4] == "90 %, without 2 of 3 clusters"
+    assert shown["words"] == "75 % allocated, 40 % in use, without 1 of 3 clusters"
+    [shade] = shown["figure"]["layout"]["shapes"]
+    assert [shade["x0"], shade["x1"]] == said["x"][-4:-2], "less than half of them is known of it"
+    assert said["note"].startswith("Shaded: ")
+    table = client.get("/fleet/trend/")
+    assert sum(day.measured for day in table.context["trend"].days) == 2
+    assert "of 3</span>" in text(table)
+
+
+def test_a_cluster_without_gpus_is_not_missing_from_the_trend(
+    people: People, client_for: ClientFor
+) -> None:
+    gpu_hour(priced("a"), 1, held=4, util=30.0)
+    bare = gpu_hour(priced("b"), 1, held=0, util=0.0)
+    GpuHour.objects.filter(pk=bare.pk).update(gpu=0, allocated=0, measured=0, busy=0)
+    said = client_for(people.viewer).get("/fleet/trend.json").json()
+    assert said["charts"]["trend"]["words"] == "50 % allocated, 30 % in use"
 
 
 def test_hours_of_clusters_that_one_may_not_see_are_in_no_line(

@@ -169,7 +169,7 @@ def test_queries_do_not_grow_with_clusters(
         with count_queries() as found:
             serving_of(deployment, BY_KEY["90d"], "", NOW)
         counts.append(len(found))
-    assert counts[0] == counts[1] <= 7
+    assert counts[0] == counts[1] <= 8
 
 
 # --- what people get ------------------------------------------------------------------------------
@@ -271,3 +271,35 @@ def test_rest_refuses_what_it_does_not_know(
 
 def test_rest_hides_another_teams_numbers(people: People, chat: Deployment, api: ApiFor) -> None:
     assert api(people.outsider).get(f"/api/v1/deployments/{chat.pk}/metrics/").status_code == 404
+
+
+def rows_of(sheet: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(sheet)))
+
+
+def test_a_silent_cluster_is_missed_in_figures_table_sheet_and_rest(
+    people: People, client_for: ClientFor, api: ApiFor, chat: Deployment
+) -> None:
+    speaking, silent = workspaces(chat)
+    for ago in range(60, 1200, 15):
+        measure(speaking, ago)
+    measure(silent, 900)
+    since = NOW - timedelta(minutes=15)
+    Workspace.objects.filter(pk=silent.pk).update(state="unknown", state_since=since)
+    client, place = client_for(people.engineer), f"/deployments/{chat.pk}"
+    shown = client.get(f"{place}/figures/").json()
+    [curve] = [one for one in shown["charts"]["requests"]["figure"]["data"] if one.get("text")]
+    said = [text for text, value in zip(curve["text"], curve["y"], strict=True) if value]
+    assert "2 per second, without 1 of 2 clusters" in said and "4 per second" not in said
+    assert "4 per second, without" not in " ".join(said), "both were measured once"
+    assert shown["charts"]["requests"]["words"].endswith(", without 1 of 2 clusters")
+    assert shown["charts"]["requests"]["figure"]["layout"]["shapes"][-1]["type"] == "rect"
+    assert shown["note"] == "Shaded: without some of the clusters."
+    table = client.get(f"{place}/metrics/?chart=requests").content.decode()
+    assert ">1 of 2</td>" in table and ">2 of 2</td>" in table
+    sheet = client.get(f"{place}/metrics/?format=csv").content.decode()
+    counted = {(one["clusters_measured"], one["clusters_serving"]) for one in rows_of(sheet)}
+    assert counted == {("1", "1"), ("2", "2"), ("1", "2")}, "it came fifteen minutes ago"
+    points = api(people.engineer).get(f"/api/v1/deployments/{chat.pk}/metrics/").json()
+    last = points["revisions"][0]["points"][-1]
+    assert (last["clusters_measured"], last["clusters_serving"]) == (1, 2)

@@ -49,9 +49,12 @@ class LatencyAnswer(serializers.Serializer[Any]):
 
 
 class PointAnswer(serializers.Serializer[Any]):
-    """`measured_seconds` of the step were measured; rates are over them."""
+    """`measured_seconds` of the step were measured; rates are over them. Of the clusters that
+    served then, those that were measured are in the sums."""
 
     at = serializers.DateTimeField()
+    clusters_measured = serializers.IntegerField()
+    clusters_serving = serializers.IntegerField()
     measured_seconds = serializers.FloatField()
     pods_answered = serializers.IntegerField()
     pods_expected = serializers.IntegerField()
@@ -126,14 +129,18 @@ def _line(line: Line, times: Iterable[datetime]) -> dict[str, Any]:
         "runtime": line.runtime,
         "not_exported": [name for name in SIGNALS if name not in line.exported],
         "points": [
-            _point(at, tick) for at, tick in zip(times, line.ticks, strict=True) if tick is not None
+            _point(at, tick, counted)
+            for at, tick, counted in zip(times, line.ticks, line.counted, strict=True)
+            if tick is not None
         ],
     }
 
 
-def _point(at: datetime, tick: Tick) -> dict[str, Any]:
+def _point(at: datetime, tick: Tick, counted: tuple[int, int]) -> dict[str, Any]:
     return {
         "at": at,
+        "clusters_measured": counted[0],
+        "clusters_serving": counted[1],
         "measured_seconds": tick.seconds,
         "pods_answered": tick.pods_answered,
         "pods_expected": tick.pods_expected,

@@ -54,11 +54,28 @@ class Stored(NamedTuple):
     tick: Tick
 
 
+class Standing(NamedTuple):
+    """A workspace that serves now, as far as anybody knows: its numbers are expected since then."""
+
+    revision: int
+    subject: str
+    since: float  # unix seconds
+
+
 class Line(NamedTuple):
-    """One revision: a tick, or None for a gap, at each time of the chart."""
+    """One revision: a tick, or None for a gap, at each time of the chart.
+
+    `counted`: how many of its workspaces are in each tick, and how many served then.
+    """
 
     revision: int
     ticks: tuple[Tick | None, ...]
+    counted: tuple[tuple[int, int], ...]
+
+    def lacks(self, place: int) -> int:
+        """Workspaces that the sum at this time leaves out; 0 in a gap, which has no sum."""
+        measured, served = self.counted[place]
+        return served - measured if self.ticks[place] is not None else 0
 
     @property
     def runtime(self) -> str:
@@ -86,7 +103,9 @@ def pieces(asked: Range, now: float) -> list[tuple[int, float, float]]:
     return [*found, (resolution, start, now + resolution)]
 
 
-def lines(stored: Iterable[Stored], asked: Range, now: float) -> list[Line]:
+def lines(
+    stored: Iterable[Stored], asked: Range, now: float, standing: Iterable[Standing] = ()
+) -> list[Line]:
     """One line for each revision, the newest first. Workspaces of one revision add up."""
     starts = times(asked, now)
     bins: Bins = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
@@ -94,13 +113,41 @@ def lines(stored: Iterable[Stored], asked: Range, now: float) -> list[Line]:
         place = int((one.at - starts[0]) // asked.step)
         if 0 <= place < len(starts):
             bins[one.revision][place][one.subject].append(one.tick)
+    spans = _spans(bins, starts, asked.step, standing)
     return [
-        Line(revision, tuple(_joined(held.get(place)) for place in range(len(starts))))
+        Line(
+            revision,
+            tuple(_joined(held.get(place)) for place in range(len(starts))),
+            tuple(_counted(spans[revision], place, held) for place in range(len(starts))),
+        )
         for revision, held in sorted(_arrived(bins, len(starts)).items(), reverse=True)
     ]
 
 
 Bins = dict[int, dict[int, dict[str, list[Tick]]]]  # revision -> place -> subject -> ticks
+Spans = dict[str, tuple[int, int]]  # subject -> the first and the last place of its life
+
+
+def _spans(
+    bins: Bins, starts: Sequence[float], step: int, standing: Iterable[Standing]
+) -> dict[int, Spans]:
+    """When each workspace of a revision served: from its first tick to its last; where it stands,
+    from when it does, if that was before, to the end of the chart."""
+    found: dict[int, Spans] = defaultdict(dict)
+    for revision, held in bins.items():
+        for place in sorted(held):
+            for subject in held[place]:
+                first, _ = found[revision].get(subject, (place, place))
+                found[revision][subject] = (first, place)
+    for one in standing:
+        came = max(0, int((one.since - starts[0]) // step) + 1)
+        first, _ = found[one.revision].get(one.subject, (came, came))
+        found[one.revision][one.subject] = (min(first, came), len(starts) - 1)
+    return found
+
+
+def _counted(spans: Spans, place: int, held: Mapping[int, Mapping[str, object]]) -> tuple[int, int]:
+    return len(held.get(place, ())), sum(first <= place <= last for first, last in spans.values())
 
 
 def _arrived(bins: Bins, count: int) -> Bins:

@@ -8,14 +8,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Min, Q
 
 from clusters.models import Telemetry
 from clusters.selectors.telemetry import decode_serving, ticks
 from fleetportal.accounts.principal import Principal
-from workspaces.engine.serving import Line, Range, Stored, lines, pieces, times
+from fleetportal.journal.models import Event
+from workspaces.engine.serving import Line, Range, Standing, Stored, lines, pieces, times
 from workspaces.models import Deployment, Workspace
 from workspaces.selectors.marks import Mark, marks
+
+SERVING = ("ready", "not_ready", "unknown")  # states of what has served
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +49,15 @@ class Serving:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One workspace, as metrics name it."""
+    """One workspace, as metrics name it. `since`: when it came into its state."""
 
+    workspace: UUID
     cluster_id: UUID
     cluster: str
     revision: int
     subject: str
     state: str
+    since: datetime
 
     @property
     def topic(self) -> str:
@@ -67,7 +72,8 @@ def serving_of(deployment: Deployment, asked: Range, cluster: str, now: datetime
     found = places_of(deployment, datetime.fromtimestamp(times(asked, now.timestamp())[0], UTC))
     chosen = [place for place in found if cluster in ("", place.cluster)]
     starts = tuple(datetime.fromtimestamp(at, UTC) for at in times(asked, now.timestamp()))
-    made = lines(_stored(chosen, asked, now.timestamp()), asked, now.timestamp())
+    stored = _stored(chosen, asked, now.timestamp())
+    made = lines(stored, asked, now.timestamp(), _standing(chosen))
     sources = _sources([place for place in chosen if place.state not in ("planned", "retired")])
     return Serving(
         asked=asked,
@@ -88,22 +94,31 @@ def places_of(deployment: Deployment, since: datetime | None = None) -> list[Pla
     if since is not None:
         there |= Q(state_since__gte=since)
     rows = Workspace.objects.filter(there, deployment=deployment).values_list(
-        "cluster_id", "cluster__name", "revision__number", "namespace", "name", "state"
+        "pk",
+        "cluster_id",
+        "cluster__name",
+        "revision__number",
+        "namespace",
+        "name",
+        "state",
+        "state_since",
     )
     return [
-        Place(cluster_id, cluster, revision, f"{namespace}/{name}", state)
-        for cluster_id, cluster, revision, namespace, name, state in rows
+        Place(pk, cluster_id, cluster, revision, f"{namespace}/{name}", state, since)
+        for pk, cluster_id, cluster, revision, namespace, name, state, since in rows
     ]
 
 
 def place_of(workspace: Workspace) -> Place:
     """Of a row that is read already, with its cluster and revision."""
     return Place(
+        workspace.pk,
         workspace.cluster_id,
         workspace.cluster.name,
         workspace.revision.number,
         f"{workspace.namespace}/{workspace.name}",
         workspace.state,
+        workspace.state_since,
     )
 
 
@@ -149,6 +164,22 @@ def _stored(places: Sequence[Place], asked: Range, now: float) -> Iterator[Store
             if revision is not None:
                 subject = f"{row.cluster_id}:{row.subject}"
                 yield Stored(revision, subject, row.at.timestamp(), row.tick)
+
+
+def _standing(places: Iterable[Place]) -> Iterator[Standing]:
+    """Those that serve, or did when they were last seen, and when they were ready for the first
+    time: their silence is said in every sum since. One query."""
+    held = [place for place in places if place.state in SERVING]
+    moves = Event.objects.filter(
+        object_type="workspace",
+        object_id__in=[str(place.workspace) for place in held],
+        after__state="ready",
+    )
+    first = dict(moves.order_by().values_list("object_id").annotate(Min("at")))
+    for place in held:
+        since = min(first.get(str(place.workspace), place.since), place.since)
+        subject = f"{place.cluster_id}:{place.subject}"
+        yield Standing(place.revision, subject, since.timestamp())
 
 
 def _sources(places: Sequence[Place]) -> tuple[Source, ...]:

@@ -26,6 +26,7 @@ def figures(serving: Serving) -> dict[str, Any]:
         "empty": serving.empty,
         "clusters": serving.clusters,
         "revisions": _legend(serving),
+        "note": "Shaded: without some of the clusters." if _partial(serving) else "",
         "sources": [
             {
                 "cluster": source.cluster,
@@ -66,9 +67,30 @@ def _chart(chart: Chart, serving: Serving, marks: Sequence[charts.Line]) -> dict
     ]
     bands = [_band(newest, curve) for curve, _ in found if curve.key == BANDED]
     figure = charts.lines(
-        curves, unit=chart.unit, bands=bands, marks=marks, days=serving.asked.seconds > DAY
+        curves,
+        unit=chart.unit,
+        bands=bands,
+        marks=marks,
+        shades=_partial(serving),
+        days=serving.asked.seconds > DAY,
     )
-    return {"figure": figure, "words": _now(chart, found)}
+    return {"figure": figure, "words": _now(chart, newest, found)}
+
+
+def _partial(serving: Serving) -> list[charts.Shade]:
+    """Where a line lacks clusters that served then."""
+    step = serving.asked.step * 1000
+    return [
+        charts.Shade(at.timestamp() * 1000, at.timestamp() * 1000 + step)
+        for place, at in enumerate(serving.times)
+        if any(line.lacks(place) for line in serving.lines[: len(charts.DASHES)])
+    ]
+
+
+def _lacking(line: Line, place: int) -> str:
+    """ ", without 1 of 3 clusters"; "" for a whole sum."""
+    lacks = line.lacks(place)
+    return f", without {lacks} of {line.counted[place][1]} clusters" if lacks else ""
 
 
 def _band(line: Line, curve: Curve) -> charts.Band:
@@ -82,12 +104,10 @@ def _band(line: Line, curve: Curve) -> charts.Band:
 
 def _hover(curve: Curve, line: Line, held: Sequence[float | None], unit: str) -> list[str]:
     """ "0.82 s (0.75 to 1 s)": the bucket only where it says more than the value."""
-    if curve.interval is None:
-        return [words(value, unit) for value in held]
-    intervals = (curve.interval(tick) for tick in line.ticks)
+    intervals = [curve.interval(tick) if curve.interval else None for tick in line.ticks]
     return [
-        words(value, unit) if one is None else f"{words(value, unit)} ({_bucket(one)})"
-        for value, one in zip(held, intervals, strict=True)
+        f"{words(value, unit)}{f' ({_bucket(one)})' if one else ''}{_lacking(line, place)}"
+        for place, (value, one) in enumerate(zip(held, intervals, strict=True))
     ]
 
 
@@ -105,12 +125,12 @@ def words(value: float | None, unit: str) -> str:
     return f"{num(value, 0) if value >= 1000 else f'{value:.3g}'} {sign}"
 
 
-def _now(chart: Chart, found: Sequence[tuple[Curve, list[float | None]]]) -> str:
-    """The last value of the main curve."""
+def _now(chart: Chart, line: Line, found: Sequence[tuple[Curve, list[float | None]]]) -> str:
+    """The last value of the main curve, which always has one."""
     curve, held = found[0]
-    last = next((value for value in reversed(held) if value is not None), None)
+    place = max(place for place, value in enumerate(held) if value is not None)
     label = f"{curve.label} " if len(chart.curves) > 1 else ""
-    return f"{label}{words(last, chart.unit)}"
+    return f"{label}{words(held[place], chart.unit)}{_lacking(line, place)}"
 
 
 def promql(serving: Serving, chart: Chart) -> list[str]:
@@ -141,14 +161,21 @@ def columns(serving: Serving, chart: Chart) -> list[Curve]:
 
 def rows(
     serving: Serving, chart: Chart, curves: Sequence[Curve]
-) -> Iterator[tuple[datetime, int, list[tuple[str, str]]]]:
-    """(time, revision, [(value or why there is none, bucket)]) of every point that was measured,
-    the newest first."""
+) -> Iterator[tuple[datetime, int, list[tuple[str, str]], str]]:
+    """(time, revision, [(value or why there is none, bucket)], "2 of 3" clusters) of every point
+    that was measured, the newest first."""
     for line in serving.lines:
         why = "no data" if set(chart.signals) & line.exported else "not exported"
-        for at, tick in sorted(zip(serving.times, line.ticks, strict=True), reverse=True):
+        for place, tick in reversed([*enumerate(line.ticks)]):
             if tick is not None:
-                yield at, line.revision, [_cell(curve, tick, why) for curve in curves]
+                cells = [_cell(curve, tick, why) for curve in curves]
+                yield serving.times[place], line.revision, cells, _counted(line, place)
+
+
+def _counted(line: Line, place: int) -> str:
+    """How many of the clusters that served then are in the sum."""
+    measured, served = line.counted[place]
+    return f"{measured} of {served}"
 
 
 def _cell(curve: Curve, tick: Tick, why: str) -> tuple[str, str]:
@@ -160,10 +187,12 @@ def _cell(curve: Curve, tick: Tick, why: str) -> tuple[str, str]:
 def csv_rows(serving: Serving) -> Iterator[list[str]]:
     """One row for each revision and time; an empty cell is no data."""
     named = [(chart, curve) for chart in CHARTS for curve in chart.curves]
-    yield ["time", "revision", *(f"{c.key}_{curve.key} ({c.unit})" for c, curve in named)]
+    signals = (f"{c.key}_{curve.key} ({c.unit})" for c, curve in named)
+    yield ["time", "revision", "clusters_measured", "clusters_serving", *signals]
     for line in serving.lines:
         table = [values(line, curve) for _, curve in named]
         for place, at in enumerate(serving.times):
             if line.ticks[place] is not None:
                 cells = ("" if row[place] is None else f"{row[place]:g}" for row in table)
-                yield [at.isoformat(), f"r{line.revision}", *cells]
+                counted = map(str, line.counted[place])
+                yield [at.isoformat(), f"r{line.revision}", *counted, *cells]
