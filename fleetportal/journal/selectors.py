@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
 
-from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
 
 from fleetportal.accounts.principal import Principal
 from fleetportal.journal.models import Event, EventQuerySet
-from fleetportal.kit.errors import FieldProblem, Invalid
 
 PAGE_SIZE = 50
 
@@ -44,26 +39,22 @@ def events_for(principal: Principal) -> EventQuerySet:
     return Event.objects.visible_to(principal).select_related("team")
 
 
-def events_page(
-    *, principal: Principal, filters: Mapping[str, Any], page: int = 1, page_size: int = PAGE_SIZE
-) -> Page[Event]:
-    """One page of the Audit page. `filters`: a name of LOOKUPS -> value; empty values do not count.
-
-    A page beyond the last is the last. Raises Invalid for a filter that does not exist.
-    """
-    rows = events_for(principal)
-    for name, value in filters.items():
-        if name not in LOOKUPS:
-            known = ", ".join(LOOKUPS)
-            raise Invalid(FieldProblem(name, "is no filter of the journal", f"Use {known}."))
-        if value not in ("", None):
-            rows = rows.filter(**{LOOKUPS[name]: _clean(name, value)})
-    return Paginator(rows, page_size).get_page(page)
-
-
 def history(*, principal: Principal, scope: str, limit: int = 100) -> list[Event]:
     """The newest events of one scope ("deployment:<id>"): an object's tab History."""
     return list(events_for(principal).filter(scope=scope)[:limit])
+
+
+def told(event: Event) -> str:
+    """ "stage test: passed", "rollout of chat r1: waiting": what happened to what.
+
+    What was only observed is told by the state that it was found in.
+    """
+    verb = event.action.rpartition(".")[2]
+    if verb == "observed":
+        verb = str(event.after.get("state", verb))
+    name = event.object_name
+    named = name if name.startswith(event.object_type) else f"{event.object_type} {name}"
+    return f"{named}: {verb.replace('_', ' ')}"
 
 
 def filter_choices(principal: Principal) -> Choices:
@@ -78,11 +69,3 @@ def filter_choices(principal: Principal) -> Choices:
 
 def _distinct(rows: QuerySet[Event], field: str) -> list[str]:
     return sorted(rows.values_list(field, flat=True).distinct()[:200])
-
-
-def _clean(name: str, value: Any) -> Any:
-    if name in ("since", "until") and not isinstance(value, datetime):
-        raise Invalid(FieldProblem(name, "is no time"))
-    if isinstance(value, str) and "\x00" in value:
-        raise Invalid(FieldProblem(name, "holds a NUL character"))
-    return value

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 
 from django.db import close_old_connections
@@ -29,6 +29,7 @@ LEASE = 10.0  # seconds until another child may take over
 RING_AGAIN = timedelta(seconds=5)  # a row rung for is left alone that long
 BATCH = 200  # rows of a kind in one look, beside those already rung for
 
+Sources = Mapping[str, tuple[Due, Step]]
 _sources: dict[str, tuple[Due, Step]] = {}
 
 
@@ -37,14 +38,12 @@ def register(task: str, due: Due, step: Step) -> None:
     _sources[task] = (due, step)
 
 
-def unregister(task: str) -> None:
-    del _sources[task]
-
-
 class Ticker:
-    """Looks once per `tick`; keeps in memory for whom it has just rung."""
+    """Looks once per `tick`; keeps in memory for whom it has just rung. `sources`: task -> what is
+    due and its step; without any those that the apps registered."""
 
-    def __init__(self) -> None:
+    def __init__(self, sources: Sources | None = None) -> None:
+        self._sources = _sources if sources is None else sources
         self._rung: dict[tuple[str, str], datetime] = {}
         self.silent = False  # the last ring failed
 
@@ -55,7 +54,7 @@ class Ticker:
         now = now or timezone.now()
         heartbeats.beat("ticker", "ticker")
         self._rung = {key: at for key, at in self._rung.items() if now - at < RING_AGAIN}
-        sources = list(_sources.items())
+        sources = list(self._sources.items())
         return sum(self._look(task, due, step, now) for task, (due, step) in sources)
 
     def _look(self, task: str, due: Due, step: Step, now: datetime) -> int:

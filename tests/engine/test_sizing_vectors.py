@@ -6,7 +6,7 @@ import pytest
 
 from workspaces.catalog import find, load
 from workspaces.engine.catalog import CatalogEntry
-from workspaces.engine.sizing import estimate, fit_table
+from workspaces.engine.sizing import estimate
 from workspaces.engine.skus import shape_for, shape_from_label
 from workspaces.engine.types import GIB, ModelSpec, Shape
 
@@ -105,10 +105,10 @@ def test_every_cell_of_the_table_comes_out(name: str, column: str, cell: str) ->
 @pytest.mark.parametrize("entry", load(), ids=lambda entry: entry.slug)
 def test_a_model_is_sized_alike_under_every_name_it_answers_to(entry: CatalogEntry) -> None:
     shapes = [shape(column) for column in COLUMNS]
-    expected = fit_table(entry.spec, shapes, None)
+    expected = [estimate(entry.spec, each, None) for each in shapes]
     names = (entry.spec.hf_id, entry.spec.hf_id.upper(), entry.slug, *entry.aliases)
     for name in names:
-        assert fit_table(spec(name), shapes, None) == expected
+        assert [estimate(spec(name), each, None) for each in shapes] == expected
 
 
 @pytest.mark.parametrize("entry", load(), ids=lambda entry: entry.slug)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -25,7 +24,7 @@ from tests.engine.test_placement_properties import demands, fleets, situations
 from workspaces.engine.manifests import Object, RevisionSpec, build, targets
 from workspaces.engine.placement import place
 from workspaces.engine.types import Demand, ModelSpec, Situation
-from workspaces.engine.validate import check, check_deployment_name, check_update
+from workspaces.engine.validate import check, check_deployment_name
 
 EXISTING = cluster("byo", "test", "x", BYO, pool("g6.xlarge", nodes=4, whole=4))
 CREATING = cluster("auto", "test", "x", AUTO, auto("Standard_NC24ads_A100_v4", 4))
@@ -226,20 +225,6 @@ def test_unusable_deployment_names(name: str) -> None:
     (problem,) = check_deployment_name(name)
     assert problem.field == "name"
     assert problem.remedy
-
-
-def test_what_is_immutable_on_a_workspace_needs_a_new_revision() -> None:
-    old = workload(built(CREATING))
-    new = copy.deepcopy(old)
-    assert check_update(old, new) == []
-    new["spec"]["template"]["inference"]["config"] = "other"
-    assert check_update(old, new) == []
-    new["spec"]["template"]["inference"]["preset"]["name"] = "a/b"
-    new["spec"]["template"]["resource"]["instanceType"] = "Standard_NC48ads_A100_v4"
-    assert [p.field for p in check_update(old, new)] == [
-        "resource.instanceType",
-        "inference.preset",
-    ]
 
 
 def test_the_whole_story_is_admitted() -> None:

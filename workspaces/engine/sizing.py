@@ -8,8 +8,6 @@ together and may not add arithmetic of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from workspaces.engine.sizing_caveats import Sized, caveats, gib
 from workspaces.engine.sizing_lines import arithmetic
 from workspaces.engine.sizing_math import (
@@ -61,16 +59,6 @@ def estimate(
     if runtime != "vllm":
         return _unsized(model, shape)
     return _vllm(model, shape, context, rules, assumption)
-
-
-def fit_table(
-    model: ModelSpec,
-    shapes: Iterable[Shape],
-    max_model_len: int | None,
-    kaito: str = DEFAULT_KAITO,
-) -> list[Estimate]:
-    """One estimate per shape, in the order given."""
-    return [estimate(model, shape, max_model_len, kaito) for shape in shapes]
 
 
 def _check(shape: Shape, max_model_len: int | None) -> None:

@@ -55,14 +55,6 @@ def nodes_for(model: ModelSpec, pools: PoolTable, max_model_len: int | None) -> 
     return np.where(room > 0, nodes, REFUSED)
 
 
-def largest_context_for(model: ModelSpec, pools: PoolTable, nodes: Int64) -> Int64:
-    """The largest context each pool takes with `nodes` nodes (from `nodes_for`), else REFUSED."""
-    weights = WEIGHT_PERMILLE * to_bytes(model.weights_gib)
-    least_room = weights // (10 * np.maximum(nodes, 1)) + 1
-    longest = (pools.fixed - least_room) // (100 * model.kv_bytes_per_token)
-    return np.where(nodes > 0, np.minimum(longest, model.context_limit), REFUSED)
-
-
 @lru_cache(maxsize=4096)  # a fleet has few distinct shapes and versions
 def _fixed(shape: Shape, kaito: str) -> int:
     rules, _ = rules_for(kaito)

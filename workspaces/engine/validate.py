@@ -44,8 +44,11 @@ _MOST_ADAPTERS = 10
 def check_deployment_name(name: str) -> list[Problem]:
     """A deployment's name becomes a Service's name and the start of every object's name."""
     if not is_label(name, DEPLOYMENT_MAX):
-        text = "Use lower-case letters, digits and dashes; start and end with a letter or digit."
-        message = f"{name!r} is not a DNS label of at most {DEPLOYMENT_MAX} characters"
+        text = (
+            f"Use 1 to {DEPLOYMENT_MAX} lower-case letters, digits and dashes; start with a "
+            "letter, end with a letter or digit."
+        )
+        message = f"{name[:40]!r} cannot be a name in Kubernetes" if name else "no name was given"
         return [Problem("name", message, text)]
     if not name[0].isalpha():
         return [Problem("name", f"{name!r} starts with a digit", "A Service starts with a letter.")]
@@ -65,21 +68,6 @@ def check(objects: Sequence[Object], cluster: ClusterFacts, model: ModelSpec) ->
         if obj["kind"] == "Service":
             found += _service(obj, objects)
     return found
-
-
-def check_update(old: Object, new: Object) -> list[Problem]:
-    """What may not change on an existing Workspace: KAITO refuses it; on an InferenceSet it would
-    be accepted and do nothing."""
-    fields = (
-        *(("resource", "instanceType"), ("resource", "labelSelector"), ("resource", "partition")),
-        ("inference", "preset"),
-    )
-    remedy = "Make a new revision: it gets an object of its own beside the old one."
-    return [
-        Problem(".".join(path), "cannot be changed on an existing object", remedy)
-        for path in fields
-        if get(_child(old), *path) != get(_child(new), *path)
-    ]
 
 
 def _child(obj: Object) -> Object:
