@@ -7,15 +7,15 @@ free: whoever shows these figures says how many nodes they leave out.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import lru_cache
-from operator import attrgetter
 
 import msgspec
 
 from clusters.engine.types import NodeFacts, PoolFacts
 from clusters.models import Cluster
 from clusters.selectors.census import unseen
+from clusters.selectors.columns import adder
 from clusters.selectors.facts import decode_nodes, decode_pools
 
 
@@ -41,11 +41,7 @@ class Money:
         return bool(self.priced) or not self.left_out
 
 
-_values = attrgetter(*(field.name for field in fields(Money)))
-
-
-def _add_up(every: Iterable[Money]) -> Money:
-    return Money(*map(sum, zip(*map(_values, every), strict=True)))
+_add_up = adder(Money)
 
 
 def money(clusters: Iterable[Cluster]) -> Money:

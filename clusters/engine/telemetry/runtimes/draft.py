@@ -69,6 +69,12 @@ class Draft:
         if value is not None and 0 <= value <= 1:
             self._gauge(signal, value)
 
+    def load(self, running: str, waiting: str, usage: str) -> None:
+        """What nearly every engine tells of itself: requests in flight, and its cache's use."""
+        self.summed("running", self.page.series(running))
+        self.summed("waiting", self.page.series(waiting))
+        self.ratio("kv_usage", self.page.series(usage))
+
     def _gauge(self, signal: str, value: float | None) -> None:
         if value is not None and math.isfinite(value) and value >= 0:
             self.gauges[signal] = value

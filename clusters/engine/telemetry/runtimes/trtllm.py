@@ -31,7 +31,5 @@ def read(page: Page) -> RuntimeReading:
     draft.counted("requests", _REQUESTS)
     for signal, name in _HISTOGRAMS.items():
         draft.histogram(signal, name)
-    draft.summed("running", page.series(_RUNNING))
-    draft.summed("waiting", page.series(_WAITING))
-    draft.ratio("kv_usage", page.series(_USAGE))
+    draft.load(_RUNNING, _WAITING, _USAGE)
     return draft.reading()

@@ -55,9 +55,7 @@ def read(page: Page) -> RuntimeReading:
         draft.counted(signal, *names)
     for signal, names in _HISTOGRAMS.items():
         draft.histogram(signal, *names)
-    draft.summed("running", page.series(_RUNNING))
-    draft.summed("waiting", page.series(_WAITING))
-    draft.ratio("kv_usage", page.series(draft.first(*_CACHE)))
+    draft.load(_RUNNING, _WAITING, draft.first(*_CACHE))
     kaito.add_download(draft)
     return draft.reading()
 
