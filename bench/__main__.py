@@ -16,6 +16,7 @@ from bench import (
     plan,
     portal,  # first: it sets Django up
     start,
+    through,
 )
 from bench.report import table
 from fleetportal.accounts.models import Team
@@ -33,6 +34,8 @@ def main() -> int:
         found += heat.lines(asker)
         portal.clear()
         found += live.lines(team)
+        portal.clear()
+        found += through.lines(team)
         portal.clear()
         found += plan.lines(asker)
         found += start.lines()

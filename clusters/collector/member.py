@@ -16,7 +16,7 @@ from clusters.collector.cache import WATCHED, Cache, Watching
 from clusters.engine.health import Contact
 from clusters.gateway import kinds
 from clusters.gateway.decoding import json_object
-from clusters.gateway.errors import Forbidden, Gone, NotFound, contact_of
+from clusters.gateway.errors import Forbidden, Gone, NotFound, contact_of, reason_of
 from clusters.gateway.pacing import Slots
 from clusters.gateway.stream import StreamClient, WatchBroke
 from fleetportal.kit.errors import Permanent, PortalError, Temporary
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 HEARTBEAT = 10.0  # seconds between two signs of life
 HEARD_WITHIN = 30.0  # seconds; without a sign for longer, what is stored is not called current
-SOON = 0.02  # seconds until the first change of a burst is written, with what came beside it
+SOON = 0.01  # seconds until the first change of a burst is written, with what came beside it
 SETTLE = 0.15  # seconds between two writes of a burst
 RETRY = (1.0, 30.0)  # seconds, least and most, between two attempts on a failing cluster
 LASTING = 30.0  # seconds after which a session or a watch has shown that it works
@@ -110,7 +110,7 @@ class Member:
         self._watching = False
         self.client.pace.failed()
         if not isinstance(error, OtherCluster):
-            await self._report(contact_of(error), error.message)
+            await self._report(contact_of(error), reason_of(error))
         return (error.delay if isinstance(error, Temporary) else None) or 0.0
 
     def touch(self) -> None:

@@ -27,7 +27,7 @@ def heat_store(*, cluster: Cluster, at: datetime) -> None:
     The cluster's row is locked: a measurement and an inventory that are stored at the same moment
     must not overwrite each other with half of the truth.
     """
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         fresh = Cluster.objects.select_for_update().only(*_NEEDED).get(pk=cluster.pk)
         measured = (
             Telemetry.objects.filter(cluster=cluster).values_list("gpus_at", "gpus_packed").first()

@@ -29,7 +29,7 @@ def moment_store(*, cluster: Cluster, at: datetime) -> bool:
     went back changes the newest moment, so that time never runs backwards in what is stored.
     """
     minute = at.replace(second=0, microsecond=0)
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         now = _said(Cluster.objects.only(*_FIELDS).get(pk=cluster.pk))
         last = list(InventoryMoment.objects.filter(cluster=cluster).order_by("-at")[:2])
         if last and last[0].at >= minute:

@@ -267,24 +267,28 @@ def _totals(found: Inventory) -> dict[str, int]:
 
 
 def _store_pools(cluster: Cluster, pools: Sequence[PoolFacts], at: datetime) -> None:
+    """Rows that claims hold on to. They stay as they are while only free GPUs changed."""
+    rows = [_pool_columns(pool) for pool in pools]
+    if rows == [_pool_columns(pool) for pool in selectors.pools_of(cluster)]:
+        return
     Pool.objects.bulk_create(
-        [
-            Pool(
-                cluster=cluster,
-                key=pool.key,
-                kind=pool.kind.value,
-                gpu_model=pool.gpu_model,
-                instance_type=pool.instance_type,
-                slots=_slots(pool),
-            )
-            for pool in pools
-        ],
+        [Pool(cluster=cluster, **row) for row in rows],
         update_conflicts=True,
         unique_fields=["cluster", "key"],
         update_fields=["kind", "gpu_model", "instance_type", "slots", "gone_at"],
     )
     keys = [pool.key for pool in pools]
     Pool.objects.filter(cluster=cluster, gone_at=None).exclude(key__in=keys).update(gone_at=at)
+
+
+def _pool_columns(pool: PoolFacts) -> dict[str, Any]:
+    return {
+        "key": pool.key,
+        "kind": pool.kind.value,
+        "gpu_model": pool.gpu_model,
+        "instance_type": pool.instance_type,
+        "slots": _slots(pool),
+    }
 
 
 def _slots(pool: PoolFacts) -> int:

@@ -47,7 +47,7 @@ class Fence:
             lease_token=self.token,
             lease_expires_at__gt=timezone.now(),
         )
-        if rows.first() is None:
+        if not rows.values_list("pk"):
             raise FenceLost(self.cluster)
 
 
