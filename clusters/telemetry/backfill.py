@@ -1,7 +1,8 @@
 """Reads a cluster's past back from its Prometheus: hour by hour, the newest first.
 
-It works in the background of the live scrape: few clusters at a time, two requests a second at
-most, on a thread of its own. After a restart it goes on where it was.
+It works in the background of the live scrape: few clusters at a time, a day of each in turn so
+that all have their last day soon, two requests a second at most, on a thread of its own. After a
+restart it goes on where it was.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ FINE_FOR = 86_400.0  # seconds
 DEADLINE = 30.0  # seconds for one query
 SPACING = 0.5  # seconds between two queries to one Prometheus
 KEPT = 48  # hours that wait until the cards have been seen
+TURN = 24  # hours of one cluster, before others have their turn
 EMPTY = 24  # hours without any sample, after which there is nothing older
 RETRY = (30.0, 900.0)  # seconds after a failure: the first time, and at most
 AT_ONCE = 2  # clusters whose past is read at the same time
@@ -64,6 +66,7 @@ class Backfill:
         turns: asyncio.Semaphore,
         *,
         clock: Callable[[], float] = time.time,
+        turn: int = TURN,
     ) -> None:
         self._cluster_id = cluster_id
         self._token = token
@@ -73,6 +76,7 @@ class Backfill:
         self._pods = pods
         self._turns = turns
         self._clock = clock
+        self._turn = turn
         self._empty = 0  # hours in a row
         self._told: deque[tuple[float, Hour]] = deque(maxlen=KEPT)  # that no idle clock has heard
 
@@ -82,20 +86,24 @@ class Backfill:
         while True:
             try:
                 async with self._turns:
-                    await self._read()
-                return
+                    if await self._read():
+                        return
+                pause = RETRY[0]
             except PortalError as error:
                 log.info(
                     "telemetry.backfill_waits",
                     extra={"cluster": str(self._cluster_id), "reason": error.message},
                 )
-            await asyncio.sleep(pause)
-            pause = min(RETRY[1], pause * 2)
+                await asyncio.sleep(pause)
+                pause = min(RETRY[1], pause * 2)
 
-    async def _read(self) -> None:
+    async def _read(self) -> bool:
+        """One turn. True: there is nothing more to read, or it is not ours any more."""
         now = self._clock()
         progress = await self._storer.call(backfill_begin, cluster_id=self._cluster_id, now=now)
-        while progress is not None and progress.done_to > progress.until:
+        for _ in range(self._turn):
+            if progress is None or progress.done_to <= progress.until:
+                return True
             start = (progress.done_to - 1) // HOUR * HOUR
             ticks, gpus = await self._window(start, progress.done_to)
             stored = await self._storer.call(
@@ -107,15 +115,16 @@ class Backfill:
                 gpus=gpus,
             )
             if not stored:
-                return
+                return True
             await self._idle(start, gpus)
             self._empty = 0 if ticks or gpus else self._empty + 1
             if self._empty >= EMPTY:
                 await self._storer.call(
                     backfill_done, cluster_id=self._cluster_id, until=progress.until
                 )
-                return
+                return True
             progress = Progress(start, progress.until)
+        return False
 
     async def _idle(self, start: float, gpus: PastHour | None) -> None:
         """Hour by hour, so that the idle list is true long before all is read."""

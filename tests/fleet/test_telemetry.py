@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
@@ -200,6 +201,49 @@ def test_an_hour_that_is_too_large_is_read_in_halves(cluster: SimCluster, row: C
 
     asking(cluster, read)
     assert found == {at: tick for at, tick in whole.items() if at >= second}
+
+
+def test_clusters_take_turns_so_that_the_newest_hours_of_all_come_first(
+    cluster: SimCluster, row: Cluster
+) -> None:
+    other = make_cluster("other")
+    Watch.objects.create(cluster=other, lease_token=TOKEN)
+    began = time.time()
+    oldest = int((began - REACH.total_seconds()) // HOUR * HOUR)
+    for one in (row, other):
+        Telemetry.objects.create(
+            cluster=one, backfill_from=_at(began), backfilled_to=_at(oldest + 2 * HOUR)
+        )
+    asked: list[tuple[str, float]] = []
+
+    async def work(client: StreamClient, storer: Storer) -> None:
+        metrics, turns = MetricsSettings(found="monitoring/prometheus:9090"), asyncio.Semaphore(1)
+        await asyncio.gather(
+            *(
+                Backfill(
+                    *(one.pk, TOKEN, _Empty(one.name, asked), metrics, storer, list, turns), turn=1
+                ).run()
+                for one in (row, other)
+            )
+        )
+
+    with_storer(cluster, work)
+    turns = [name for (name, _), (after, _) in pairwise([*asked, ("", 0.0)]) if name != after]
+    assert turns == ["past", "other", "past", "other"]
+    assert {start for _, start in asked[: len(asked) // 2]} == {oldest + HOUR, oldest + HOUR - 60}
+
+
+class _Empty(Prometheus):
+    """A Prometheus that never scraped anything, and remembers what it was asked for."""
+
+    def __init__(self, name: str, asked: list[tuple[str, float]]) -> None:
+        self._name, self._asked = name, asked
+
+    async def query_range(
+        self, text: str, *, start: float, end: float, step: int, deadline: float
+    ) -> Answer:
+        self._asked.append((self._name, start))
+        return Answer()
 
 
 class _Narrow(Prometheus):
