@@ -7,7 +7,7 @@ from typing import Any
 
 from fleetportal.accounts.principal import Principal
 from fleetportal.journal.models import Event
-from fleetportal.journal.selectors import events_for
+from fleetportal.journal.selectors import events_for, told
 from rollouts.models import Rollout
 
 SHOWN = 200
@@ -35,20 +35,13 @@ def ended_because(rollout: Rollout) -> tuple[str, str]:
 
 
 def _line(event: Event) -> dict[str, Any]:
-    verb = event.action.rpartition(".")[2].replace("_", " ")
     return {
         "at": event.at,
         "actor": event.actor_name,
-        "action": f"{_named(event)}: {verb}",
+        "action": told(event),
         "reason": event.reason,
         "changes": _changes(event) if event.actor_id else [],
     }
-
-
-def _named(event: Event) -> str:
-    """ "stage test", but not "rollout rollout of chat r1"."""
-    name = event.object_name
-    return name if name.startswith(event.object_type) else f"{event.object_type} {name}"
 
 
 def _changes(event: Event) -> list[tuple[str, Any, Any]]:

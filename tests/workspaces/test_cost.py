@@ -12,7 +12,7 @@ from clusters.engine.heat import FULL, idle_code
 from clusters.engine.price_sheet import Wish
 from clusters.engine.telemetry.packing import pack_tick
 from clusters.engine.telemetry.types import Tick
-from clusters.models import HeatRow, PriceEntry, ServingTick
+from clusters.models import HeatRow, Pool, PriceEntry, ServingTick
 from clusters.selectors import pack
 from clusters.services.prices import price_set
 from fleetportal.accounts.models import User
@@ -23,6 +23,7 @@ from tests.conftest import ApiFor, CountQueries
 from tests.factories import make_served, put
 from tests.support import People
 from tests.workspaces.fleet_rows import make_fleet
+from workspaces.engine.cost import Total
 from workspaces.models import Deployment, Workspace
 from workspaces.selectors.cost import cost_of
 from workspaces.selectors.deployments import deployments_for, rows_of, with_workspaces
@@ -87,11 +88,73 @@ def test_a_retired_workspace_still_counts_for_the_time_it_held_nodes(people: Peo
         put([one], state="planned")
     price_of(rows[0], 2.0)
     told(rows[0], "applying", 3)
+    told(rows[0], "ready", 2.9)
     told(rows[0], "retired", 1)
     put(rows[:1], state="retired")
     found = cost_of(deployment, NOW)
     assert found.to_date.usd == pytest.approx(4.0 * rows[0].replicas * rows[0].nodes_per_replica)
     assert (found.now.usd, found.now.unknown) == (0.0, 0)
+
+
+def launched(workspaces: list[Workspace]) -> None:
+    """Their nodes are made for them."""
+    Pool.objects.filter(pk__in=[one.pool_id for one in workspaces]).update(kind="provisionable")
+
+
+def test_nodes_that_never_came_cost_nothing(people: People, client_for: ClientFor) -> None:
+    deployment, rows = served(people)
+    launched(rows)
+    put(rows, price_per_hour=2.0, state="planned", phases={}, serving=False)
+    phases = {"applying": NOW.isoformat(), "getting_nodes": NOW.isoformat()}
+    put(rows[:1], state="stuck", phases=phases)
+    told(rows[0], "applying", 3)
+    told(rows[0], "stuck", 2)
+    found = cost_of(deployment, NOW)
+    assert (found.now, found.to_date.value, found.since) == (Total(), 0.0, None)
+    page = client_for(people.engineer).get(f"/deployments/{deployment.pk}/").content.decode()
+    assert page.count("once it has nodes") == len(rows)
+
+
+def test_nodes_that_came_are_paid_from_the_moment_they_were_asked_for(people: People) -> None:
+    deployment, rows = served(people)
+    launched(rows)
+    put(rows[1:], state="planned", phases={})
+    price_of(rows[0], 2.0)
+    told(rows[0], "applying", 3)
+    told(rows[0], "pulling_image", 1)
+    found = cost_of(deployment, NOW)
+    assert found.to_date.usd == pytest.approx(6.0 * rows[0].replicas * rows[0].nodes_per_replica)
+
+
+def test_whether_nodes_came_is_unknown_of_a_cluster_that_is_away(people: People) -> None:
+    deployment, rows = served(people)
+    launched(rows)
+    put(rows[1:], state="planned", phases={})
+    put(rows[:1], price_per_hour=2.0, state="unknown", phases={"getting_nodes": NOW.isoformat()})
+    assert cost_of(deployment, NOW).now == Total(unknown=1)
+
+
+def test_replicas_that_somebody_else_took_away_are_paid_no_more(people: People) -> None:
+    deployment, rows = served(people)
+    put(rows[1:], state="planned")
+    put(rows[:1], replicas=2, price_per_hour=4.0, observed={"replicas": 1})
+    price_of(rows[0], 2.0)
+    told(rows[0], "ready", 3)
+    event = Event.objects.latest("pk")
+    Event.objects.create(
+        at=NOW - timedelta(hours=1),
+        actor_name="fleetportal",
+        action="workspace.changed_outside",
+        object_type="workspace",
+        object_id=event.object_id,
+        scope=event.scope,
+        after={"changed_outside": ["spec.replicas"]},
+    )
+    found = cost_of(deployment, NOW)
+    assert found.now.usd == pytest.approx(2.0)
+    assert found.to_date.usd == pytest.approx((2 * 2 + 1 * 1) * 2.0 * rows[0].nodes_per_replica)
+    [row] = rows_of(list(with_workspaces(deployments_for(Principal(people.engineer)))))
+    assert row.price == found.now
 
 
 def test_unknown_parts_are_counted_beside_the_sum(people: People, client_for: ClientFor) -> None:

@@ -15,7 +15,7 @@ from fleetportal.journal.services import event_record
 from tests.conftest import CountQueries
 from tests.support import People
 from tests.workspaces.conftest import MakeDeployment, MakePlan
-from workspaces.models import Deployment, Workspace
+from workspaces.models import Deployment, Revision, Workspace
 from workspaces.states import WORKSPACE
 
 ClientFor = Callable[[User], Client]
@@ -248,8 +248,36 @@ def test_history_tells_who_did_what(
     deployment = make_deployment("chat", {"prod-weu": "ready"})
     event_record(action="deployment.created", obj=deployment, after={"state": "active"})
     html = text(client_for(people.engineer), at(deployment, "history"))
-    assert "created the deployment" in html
+    assert "deployment chat: created" in html
     assert "active" in html
+
+
+def test_history_names_the_state_that_was_observed(
+    people: People, make_deployment: MakeDeployment, client_for: ClientFor
+) -> None:
+    deployment = make_deployment("chat", {"prod-weu": "ready"})
+    workspace = deployment.workspaces.get()
+    event_record(action="workspace.observed", obj=workspace, after={"state": "loading_weights"})
+    html = text(client_for(people.engineer), at(deployment, "history"))
+    assert f"workspace {workspace}: loading weights" in html
+
+
+def test_the_revision_that_serves_is_named_and_not_one_that_never_did(
+    people: People, make_deployment: MakeDeployment, client_for: ClientFor
+) -> None:
+    client = client_for(people.engineer)
+    deployment = make_deployment("chat", {"prod-weu": "ready", "stg-weu": "ready"})
+    first = deployment.revisions.get()
+    second = Revision.objects.get(pk=first.pk)
+    second.pk, second.number = None, 2
+    second.save()
+    for path in ("/deployments/", at(deployment)):
+        html = text(client, path)
+        assert "r1" in html and "r2" not in html
+    answer = client.get(f"/api/v1/deployments/{deployment.pk}/").json()
+    assert (answer["revision"], answer["serving_revisions"]) == (2, [1])
+    deployment.workspaces.filter(cluster__name="stg-weu").update(revision=second)
+    assert "r2 and r1" in text(client, "/deployments/")
 
 
 def test_a_test_prompt_is_asked_of_a_worker_and_its_answer_is_only_text(

@@ -49,7 +49,14 @@ class DeploymentAnswer(serializers.Serializer[Any]):
     name = serializers.CharField(source="deployment.name")
     team = serializers.CharField(source="deployment.team.slug")
     model = serializers.CharField(source="model_slug")
-    revision = serializers.IntegerField(source="number", allow_null=True)
+    revision = serializers.IntegerField(
+        source="number", allow_null=True, help_text="the newest, whether it serves or not"
+    )
+    serving_revisions = serializers.ListField(
+        child=serializers.IntegerField(),
+        source="serves",
+        help_text="those that answer somewhere, the newest first",
+    )
     clusters = serializers.IntegerField(source="fare.clusters")
     clusters_ready = serializers.IntegerField(source="fare.ready")
     replicas = serializers.IntegerField()

@@ -6,7 +6,7 @@ a total can say how much of it is unknown; they never count as free.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from math import fsum
 
@@ -16,6 +16,11 @@ HELD = frozenset(  # from the first to the last of these a workspace holds its n
         *("applying", "getting_nodes", "pulling_image", "loading_weights", "benchmarking"),
         *("ready", "not_ready", "stuck", "unknown", "retiring"),
     }
+)
+# A workspace whose nodes are made for it has none before one of these: a cloud without capacity
+# sends no bill.
+ARRIVED = frozenset(
+    {"pulling_image", "loading_weights", "benchmarking", "ready", "not_ready"},
 )
 
 
@@ -61,10 +66,26 @@ def total(parts: Iterable[float | None]) -> Total:
     return Total(fsum(known), len(known), len(values) - len(known))
 
 
+def rate_now(state: str, seen: Collection[str], usd: float | None, *, launched: bool) -> Total:
+    """$/h that a workspace costs now. `seen`: states it has been in; `usd`: $/h of all its nodes;
+    `launched`: its nodes are made for it, and there are none until a state that needs one."""
+    if state not in HELD:
+        return Total()
+    if not launched or arrived(state, seen):
+        return total([usd])
+    return Total(unknown=1) if state == "unknown" else Total()
+
+
+def arrived(state: str, seen: Collection[str]) -> bool:
+    """Whether a node of its own has come, by its state and those it has been in."""
+    return state in ARRIVED or not ARRIVED.isdisjoint(seen)
+
+
 def held(moves: Sequence[tuple[float, str]]) -> Span | None:
     """When nodes were held, from a workspace's moves (moment, new state), oldest first.
 
-    None: it never held any.
+    None: it never held any. Nodes that are made for it count from the moment they were asked for,
+    for they are paid while they boot; whether one ever came is the caller's to know.
     """
     start = next((at for at, state in moves if state in HELD), None)
     if start is None:

@@ -19,11 +19,23 @@ from clusters.models import HeatRow, ServingTick
 from clusters.pricing import Version, newest, price_steps
 from clusters.selectors.idle import idle_count, idle_lines, readable
 from fleetportal.journal.models import Event
-from workspaces.engine.cost import HELD, Rate, Span, Total, held, per_million, spent, total
+from workspaces.engine.cost import (
+    HELD,
+    Rate,
+    Span,
+    Total,
+    arrived,
+    held,
+    per_million,
+    rate_now,
+    spent,
+    total,
+)
 from workspaces.models import Deployment, Workspace
 
 DAY = timedelta(hours=24)
 TOKENS = ("prompt_tokens", "generation_tokens")
+OUTSIDE = "workspace.changed_outside"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +61,11 @@ def cost_of(deployment: Deployment, now: datetime) -> Cost:
     """Constant queries, whatever the number of workspaces."""
     rows = _workspaces(deployment)
     living = [row for row in rows if row.state in HELD]
-    spans = _spans(deployment, rows)
-    sums = _to_date(rows, spans, now)
+    spans, outside = _spans(deployment, rows)
+    sums = _to_date(rows, spans, outside, now)
     idle = _idle(living, now)
     return Cost(
-        now=total(row.price_per_hour for row in living),
+        now=price_now(living),
         to_date=sums[0],
         since=_first(spans.values()),
         unpriced_hours=sums[1],
@@ -66,37 +78,85 @@ def cost_of(deployment: Deployment, now: datetime) -> Cost:
     )
 
 
+def price_now(workspaces: Iterable[Workspace]) -> Total:
+    """$/h of what holds nodes now; `pool` is selected. The list, the page and REST ask here."""
+    return sum((_rate(row) for row in workspaces), Total())
+
+
+def _rate(row: Workspace) -> Total:
+    usd = row.price_per_hour
+    if usd is not None and row.replicas:
+        usd = usd * _replicas(row) / row.replicas
+    return rate_now(row.state, row.phases, usd, launched=_launched(row))
+
+
+def _replicas(row: Workspace) -> int:
+    """As the cluster has them: somebody else may have changed their number."""
+    found = row.observed.get("replicas")
+    return found if isinstance(found, int) else row.replicas
+
+
+def _launched(row: Workspace) -> bool:
+    """Whether its nodes are made for it. Nodes that exist are its own from the claim on."""
+    return row.pool is not None and row.pool.kind == "provisionable"
+
+
+def _came(row: Workspace, moves: Sequence[tuple[float, str]]) -> bool:
+    """Whether it ever had nodes: a cloud without capacity sends no bill."""
+    seen = {*row.phases, *(state for _, state in moves)}
+    return not _launched(row) or arrived(row.state, seen)
+
+
 def _workspaces(deployment: Deployment) -> list[Workspace]:
     rows = Workspace.objects.filter(deployment=deployment).select_related("cluster", "pool")
     heavy = ("manifests", "conditions", "cluster__credential_sealed", "cluster__ca_pem")
     return list(rows.defer(*heavy).order_by("created_at"))
 
 
-def _spans(deployment: Deployment, rows: Iterable[Workspace]) -> dict[UUID, Span]:
-    """When each workspace held its nodes, as the journal tells it (one query)."""
+def _spans(
+    deployment: Deployment, rows: Iterable[Workspace]
+) -> tuple[dict[UUID, Span], dict[str, float]]:
+    """When each workspace held its nodes, as the journal tells it, and when somebody else changed
+    it last (one query)."""
     moves: dict[str, list[tuple[float, str]]] = defaultdict(list)
+    outside: dict[str, float] = {}
     told = Event.objects.filter(scope=deployment.journal_scope, object_type="workspace")
-    for pk, at, after in told.order_by("id").values_list("object_id", "at", "after"):
-        if "state" in after:
+    columns = ("object_id", "at", "action", "after")
+    for pk, at, action, after in told.order_by("id").values_list(*columns):
+        if action == OUTSIDE:
+            outside[pk] = at.timestamp()
+        elif "state" in after:
             moves[pk].append((at.timestamp(), after["state"]))
-    spans = {row.pk: held(moves[str(row.pk)]) for row in rows}
-    return {pk: span for pk, span in spans.items() if span is not None}
+    spans = {row.pk: held(moves[str(row.pk)]) for row in rows if _came(row, moves[str(row.pk)])}
+    return {pk: span for pk, span in spans.items() if span is not None}, outside
 
 
 def _to_date(
-    rows: Sequence[Workspace], spans: Mapping[UUID, Span], now: datetime
+    rows: Sequence[Workspace],
+    spans: Mapping[UUID, Span],
+    outside: Mapping[str, float],
+    now: datetime,
 ) -> tuple[Total, float]:
     """$ of every workspace that ever held nodes, and the node-hours of unknown price."""
     version, sums, dark = newest(), Total(), 0.0
     for row in rows:
         if row.pk not in spans:
-            sums += Total(unknown=int(row.state in HELD))
+            sums += Total(unknown=int(_rate(row) != Total()))
             continue
-        nodes = row.replicas * row.nodes_per_replica
-        usd, hours = spent(spans[row.pk], nodes, _rates(row, version), now.timestamp())
+        rates, usd, hours = _rates(row, version), 0.0, 0.0
+        for span, replicas in _halves(row, spans[row.pk], outside.get(str(row.pk))):
+            found = spent(span, replicas * row.nodes_per_replica, rates, now.timestamp())
+            usd, hours = usd + found[0], hours + found[1]
         sums += Total(usd, 1, int(hours > 0)) if usd or not hours else Total(unknown=1)
         dark += hours
     return sums, dark
+
+
+def _halves(row: Workspace, span: Span, changed: float | None) -> list[tuple[Span, int]]:
+    """The span with the replicas that were asked for, then with those that somebody else set."""
+    if changed is None or changed <= span.start or _replicas(row) == row.replicas:
+        return [(span, row.replicas)]
+    return [(Span(span.start, changed), row.replicas), (Span(changed, span.end), _replicas(row))]
 
 
 def _rates(row: Workspace, version: Version) -> list[Rate]:

@@ -16,8 +16,10 @@ from django.utils import timezone
 from clusters.models import Check, ObservedObject
 from fleetportal.accounts.principal import Principal
 from fleetportal.journal.models import Event
-from fleetportal.journal.selectors import history
+from fleetportal.journal.selectors import history, told
+from workspaces.engine.cost import Total
 from workspaces.models import Deployment, Plan, Revision, Workspace
+from workspaces.selectors.cost import price_now
 from workspaces.selectors.deployments import (
     DeploymentRow,
     deployments_for,
@@ -73,7 +75,13 @@ class WorkspaceRow:
     kubectl: str
     away: bool
     seen_at: datetime | None  # when it was last known to be so
+    price: Total  # $/h now
     startup: Startup | None = None  # when it will be ready
+
+    @property
+    def holds(self) -> bool:
+        """Whether it costs anything now, at a known price or an unknown one."""
+        return bool(self.price.known or self.price.unknown)
 
 
 def deployment_for(principal: Principal, pk: UUID | str) -> Deployment | None:
@@ -112,6 +120,7 @@ def workspace_row(workspace: Workspace, startup: Startup | None = None) -> Works
         kubectl=kubectl_line(workspace),
         away=away,
         seen_at=true_at(workspace, workspace.cluster),
+        price=price_now([workspace]),
         startup=startup,
     )
 
@@ -228,14 +237,10 @@ def events_of(principal: Principal, deployment: Deployment) -> list[Dict]:
 
 
 def _told(row: Event) -> Dict:
-    noun, _, verb = row.action.partition(".")
-    moved = "state" in row.after and verb == row.after["state"]
-    words = f"moved the {noun}" if moved else f"{verb.replace('_', ' ')} the {noun}"
     return {
         "at": row.at,
         "actor": row.actor_name,
-        "action": words,
-        "object": row.object_name,
+        "action": told(row),
         "reason": row.reason,
         "changes": [
             (key, _brief(row.before.get(key)), _brief(value))

@@ -21,10 +21,11 @@ from django.db.models import (
 )
 
 from fleetportal.accounts.principal import Principal
-from workspaces.engine.cost import HELD, Total, total
+from workspaces.engine.cost import Total
 from workspaces.engine.fare import SILENT, Fare, Going, Look, fare
 from workspaces.models import Deployment, Revision, Workspace
 from workspaces.querysets import DeploymentQuerySet
+from workspaces.selectors.cost import price_now
 from workspaces.selectors.motion import Motion, motions, needing_a_person
 from workspaces.states import WORKSPACE
 
@@ -33,12 +34,14 @@ SHOWN = ("attention", "active", "retiring", "retired")
 LIVING = (  # what a line says of a workspace and its cluster; the rest of both rows is long
     *("deployment", "state", "reason", "message", "serving", "changed_outside"),
     *("price_per_hour", "replicas", "ready_replicas", "cluster__name", "cluster__state"),
+    *("phases", "observed", "pool__kind", "revision__number"),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class DeploymentRow:
-    """One line of the list. `price`: $/h of everything that holds nodes, what is unknown apart."""
+    """One line of the list. `price`: $/h of everything that holds nodes, what is unknown apart.
+    `serves`: revisions that answer, the newest first; none before the first one does."""
 
     deployment: Deployment
     model_name: str
@@ -49,6 +52,13 @@ class DeploymentRow:
     price: Total
     replicas: int
     ready_replicas: int | None
+    serves: tuple[int, ...]
+
+    @property
+    def numbers(self) -> str:
+        """ "r2", or "r2 and r1" while clusters differ; the newest one where none answers."""
+        shown = self.serves or ((self.number,) if self.number else ())
+        return " and ".join(f"r{number}" for number in shown)
 
     @property
     def price_per_hour(self) -> float | None:
@@ -112,7 +122,7 @@ def with_workspaces(rows: QuerySet[Deployment]) -> QuerySet[Deployment]:
     """The rows with their living workspaces and those's clusters: one query for all."""
     live = (
         Workspace.objects.exclude(state="retired")
-        .select_related("cluster")
+        .select_related("cluster", "pool", "revision")
         .only(*LIVING)
         .order_by("cluster__name", "-revision__number")
     )
@@ -129,7 +139,6 @@ def row_of(deployment: Deployment, moving: Mapping[UUID, Motion]) -> DeploymentR
     living: list[Workspace] = deployment.living  # type: ignore[attr-defined]
     motion = moving.get(deployment.pk)
     counted = [one for one in living if one.state not in ("retiring", "planned")]
-    price = total(one.price_per_hour for one in living if one.state in HELD)
     ready = [one.ready_replicas for one in counted if one.ready_replicas is not None]
     return DeploymentRow(
         deployment=deployment,
@@ -138,10 +147,16 @@ def row_of(deployment: Deployment, moving: Mapping[UUID, Motion]) -> DeploymentR
         number=deployment.number,  # type: ignore[attr-defined]
         fare=fare_of(deployment, living, motion),
         motion=motion,
-        price=price,
+        price=price_now(living),
+        serves=_serves(living),
         replicas=sum(one.replicas for one in counted),
         ready_replicas=sum(ready) if len(ready) == len(counted) else None,
     )
+
+
+def _serves(living: Sequence[Workspace]) -> tuple[int, ...]:
+    found = {one.revision.number for one in living if one.serving}
+    return tuple(sorted(found, reverse=True))
 
 
 def fare_of(deployment: Deployment, living: Sequence[Workspace], motion: Motion | None) -> Fare:
