@@ -10,6 +10,7 @@ from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.urls import NoReverseMatch, reverse
 
 from rollouts.models import Rollout, Strategy
+from rollouts.selectors.words import cause_words
 from rollouts.states import ROLLOUT
 from workspaces.selectors.motion import Motion
 
@@ -61,7 +62,7 @@ def _motion(row: Rollout) -> Motion:
 def _label(row: Rollout, kind: str) -> str:
     label = ROLLOUT.states[row.state].label
     if row.state == "waiting" and kind not in ("", "nothing", "work"):
-        return f"{label}: {kind.replace('_', ' ')}"
+        return f"{label}: {cause_words(kind)}"
     return label
 
 

@@ -72,7 +72,7 @@ def _move(
 def _open_or_wait(s: Snapshot, stage: StageView, now: datetime) -> MoveStage:
     gate = current(stage, s.rollout, now, before=True)
     if gate is not None:
-        return _move(stage, StageState.WAITING, f"Waiting for its gate: {gate.kind.value}.")
+        return _move(stage, StageState.WAITING, f"Waiting for its gate: {gate.kind.words}.")
     return _move(stage, StageState.RUNNING, "Opened.", approval_of(stage, before=True))
 
 
@@ -107,7 +107,7 @@ def _after_running(s: Snapshot, stage: StageView, now: datetime) -> MoveStage:
         return _move(stage, StageState.PASSED, "Passed.", approval)
     if gate.kind is GateKind.SOAK:
         return _move(stage, StageState.SOAKING, "Every target serves.")
-    return _move(stage, StageState.WAITING, f"Waiting for its gate: {gate.kind.value}.")
+    return _move(stage, StageState.WAITING, f"Waiting for its gate: {gate.kind.words}.")
 
 
 def _after(s: Snapshot, stage: StageView, now: datetime) -> list[Action]:

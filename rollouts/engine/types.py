@@ -74,6 +74,10 @@ class GateKind(StrEnum):
     BENCHMARK = "benchmark"
     APPROVAL_AFTER = "approval_after"
 
+    @property
+    def words(self) -> str:
+        return self.value.partition("_")[0]
+
 
 class GateState(StrEnum):
     NOT_REACHED = "not_reached"

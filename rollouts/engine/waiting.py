@@ -97,7 +97,7 @@ def _stage(s: Snapshot, stage: StageView, now: datetime) -> WaitingFor:
         gate = current(stage, s.rollout, now, before=stage.started_at is None)
         if gate is not None:
             return _gate(stage, gate)
-    return _work(list(stage.targets), f"{stage.spec.name} is at work", now)
+    return _work(list(stage.targets), f"stage {stage.spec.name} is at work", now)
 
 
 def _gate(stage: StageView, gate: GateView) -> WaitingFor:
@@ -106,11 +106,13 @@ def _gate(stage: StageView, gate: GateView) -> WaitingFor:
         return _approval(stage, gate)
     if gate.kind is GateKind.SOAK:
         until = soak_until(stage)
-        return WaitingFor(WaitKind.SOAK, f"{name} soaks. {gate.message}".strip(), "time", until)
+        return WaitingFor(
+            WaitKind.SOAK, f"stage {name} soaks. {gate.message}".strip(), "time", until
+        )
     if gate.kind is GateKind.WINDOW:
-        text = gate.message or f"The window of {name} is closed."
+        text = gate.message or f"The window of stage {name} is closed."
         return WaitingFor(WaitKind.WINDOW, text, "time", gate.until)
-    text = gate.message or f"The {gate.kind.value} of {name} has no data."
+    text = gate.message or f"The {gate.kind.value} of stage {name} has no data."
     return WaitingFor(WaitKind(gate.kind.value), text, "traffic and measurements")
 
 
@@ -122,7 +124,7 @@ def _approval(stage: StageView, gate: GateView) -> WaitingFor:
         text = f"Waiting for approval before {stage.spec.name} may {action}."
         until = approval.expires_at if approval else None
         return WaitingFor(WaitKind.APPROVAL, text, who, until)
-    text = f"The approval of {stage.spec.name} is {approval.state.value}. Ask for it again."
+    text = f"The approval of stage {stage.spec.name} is {approval.state.value}. Ask for it again."
     return WaitingFor(WaitKind.APPROVAL_EXPIRED, text, "engineer or operator")
 
 

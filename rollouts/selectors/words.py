@@ -61,8 +61,13 @@ def label_of(rollout: Rollout) -> str:
     label = ROLLOUT.states[rollout.state].label
     kind = str(rollout.waiting_for.get("kind", ""))
     if rollout.state == "waiting" and kind not in QUIET:
-        return f"{label}: {kind.replace('_', ' ')}"
+        return f"{label}: {cause_words(kind)}"
     return label
+
+
+def cause_words(kind: str) -> str:
+    """ "approval expired", "old revision"."""
+    return "old revision" if kind == WaitKind.OLD else kind.replace("_", " ")
 
 
 def gate_label(gate: Gate, soak_seconds: int) -> str:

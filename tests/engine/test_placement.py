@@ -326,7 +326,7 @@ def test_replicas_are_shared_out_evenly_within_the_room() -> None:
     small = cluster("small", "prod", "x", BYO, pool("g6.xlarge", nodes=1, whole=1))
     decision = decide(demand(5, number_of_clusters=2), ROOMY, small)
     assert {v.cluster: v.replicas for v in decision.verdicts} == {"roomy": 4, "small": 1}
-    assert decision.summary.startswith("5 replicas: roomy x 4, small.")
+    assert decision.summary.startswith("5 replicas: roomy \u00d7 4, small.")
 
 
 def test_clusters_with_room_are_taken_when_the_best_ones_cannot_hold_all() -> None:

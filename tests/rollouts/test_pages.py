@@ -223,7 +223,7 @@ def test_an_expired_request_is_asked_for_again(people: People) -> None:
     rollout_advance(str(approval.rollout_id))
     client, url = signed_in(people.engineer), page_of(approval.rollout)
     shown = text(client, url)
-    assert "The approval of production is expired. Ask for it again." in shown
+    assert "The approval of stage production is expired. Ask for it again." in shown
     assert "Ask again…" in shown
     assert client.post(act(approval.rollout, "ask"), {}).status_code == 303
     newest = Approval.objects.exclude(pk=approval.pk).get()

@@ -78,7 +78,7 @@ def test_pages_say_when_it_will_be_ready_and_from_what_they_know(
     assert workspace.pool is not None
     assert "Expected ready" in shown
     assert f"going by {starts} start{'s' if starts > 1 else ''} of this model on " in shown
-    assert workspace.pool.gpu_model in shown
+    assert workspace.pool.gpu_model.replace("-", " ") in shown
     found = startups([workspace], timezone.now())[workspace.pk]
     assert found.at is not None
     assert 200 < (found.at - timezone.now()).total_seconds() < 225
@@ -91,7 +91,7 @@ def test_pages_say_that_nothing_like_it_was_seen(
     workspace = begin(rollout)
     shown = page(rollout, people, name)
     assert workspace.pool is not None
-    words = f"No start of this model on {workspace.pool.gpu_model} was seen yet"
+    words = f"No start of this model on {workspace.pool.gpu_model.replace('-', ' ')} was seen yet"
     assert words in shown
 
 

@@ -28,10 +28,17 @@ def selected(replicas: int, nodes: int, instance: str, price: float | None, plac
     return f"{count(replicas, 'replica')} on {where}, {money(price)}. {place}".strip()
 
 
-def first_of(able: int, domain: str | None) -> str:
+def first_of(able: int, taken: int, domain: str | None) -> str:
+    """`able` clusters fit in the domain, `taken` of them are selected."""
     if able == 1:
         return f"The only one that fits in {domain}." if domain else "The only one that fits."
-    return f"First of {able} that fit in {domain}." if domain else f"One of {able} that fit."
+    if not domain:
+        return f"One of {able} that fit."
+    if taken == 1:
+        return f"First of {able} that fit in {domain}."
+    if taken == able:
+        return f"All {able} that fit in {domain} are taken."
+    return f"Among the first {taken} of {able} that fit in {domain}."
 
 
 def spare(
@@ -70,7 +77,7 @@ def summary(
     rest = f"{counts['spare']} spare, {counts['rejected']} rejected."
     if blocked:
         return f"Cannot be placed: {blocked} {rest}"
-    names = [v.cluster if v.replicas == 1 else f"{v.cluster} x {v.replicas}" for v in order]
+    names = [v.cluster if v.replicas == 1 else f"{v.cluster} \u00d7 {v.replicas}" for v in order]
     shown = ", ".join(names[:_NAMED])
     if len(names) > _NAMED:
         shown += f" and {len(names) - _NAMED} more"

@@ -142,12 +142,13 @@ class Writer:
     def _selected(self, number: int, replicas: int) -> str:
         ev, verdict = self.ev, self.verdict(number)
         domain = next(iter(ev.domains[number]), None)
-        able = sum(
-            1
+        able = [
+            other
             for other, ok in enumerate(ev.eligible)
             if ok and (domain is None or ev.domains[other][0] == domain)
-        )
-        place = explain.first_of(able, domain)
+        ]
+        taken = sum(1 for other in able if self.choice.replicas.get(other))
+        place = explain.first_of(len(able), taken, domain)
         if ev.demand.policy.placement_type == "PickFixed":
             place = "You named it."
         nodes = verdict.nodes_per_replica or 1

@@ -64,7 +64,7 @@ def startups(workspaces: Iterable[Workspace], now: datetime) -> dict[UUID, Start
 
 def words(found: Estimate, gpu: str, now: datetime) -> Startup:
     """A sentence in two halves around a countdown."""
-    like = f"of this model on {gpu}" if gpu else "of this model"
+    like = f"of this model on {gpu.replace('-', ' ')}" if gpu else "of this model"
     several = f"{found.starts} start{'' if found.starts == 1 else 's'} {like}"
     if found.over:
         usual = f" took about {duration(found.usual)}" if found.usual else ""
