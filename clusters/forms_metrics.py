@@ -15,6 +15,7 @@ ROADS = (
     ("prometheus", "From its Prometheus"),
     ("off", "Not at all"),
 )
+VERBS = ("is", "has", "are", "was", "cannot")  # begin what is said of a field without naming it
 NAMES = ("road", "service", "url", "ca", "prefix", "matchers")
 
 
@@ -58,7 +59,8 @@ class MetricsForm:
     def refuse(self, error: Invalid) -> None:
         """Take in what the service refused."""
         for one in error.problems:
-            self.errors[one.field] = f"It {one}" if one.message[:1].islower() else str(one)
+            verb = one.message.partition(" ")[0] in VERBS
+            self.errors[one.field] = f"It {one}" if verb else str(one)
 
 
 def read_matchers(text: str) -> tuple[dict[str, str], str]:

@@ -153,6 +153,16 @@ def contact_of(error: PortalError) -> Contact:
     return Contact.PARTIAL
 
 
+def reason_of(error: PortalError) -> str:
+    """Why a cluster is not well, for whoever has to help. What API servers say of themselves is
+    one word ("Unauthorized"): it comes after ours."""
+    if isinstance(error, Unauthorized):
+        return f"The API server does not accept the portal's credential: {error.message}"
+    if isinstance(error, TooMany):
+        return f"The API server turns the portal's requests away for now: {error.message}"
+    return error.message
+
+
 def error_from(answer: Answer) -> ClusterFailure:
     """The error that an answer with status >= 300 stands for."""
     status = _status_object(answer.body)

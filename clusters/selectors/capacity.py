@@ -21,7 +21,8 @@ MODES = {
 
 @dataclass(frozen=True, slots=True)
 class ShapeLine:
-    """Nodes of one shape. `whole_free` None: unknown; `addable` None: nobody declared a quota."""
+    """Nodes of one shape. `unseen`: nobody knows what is there now, and `whole_free` is None.
+    `addable` None: nobody declared a quota."""
 
     shape: str
     instance_type: str
@@ -31,6 +32,7 @@ class ShapeLine:
     provisionable: bool
     price_per_hour: float | None
     capacity_type: str
+    unseen: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +56,11 @@ def shapes(cluster: Cluster) -> list[ShapeLine]:
             instance_type=pool.instance_type,
             nodes=pool.nodes,
             whole_free=None if unknown else 0 if shut else pool.whole_free_nodes,
-            addable=None if pool.quota_nodes is None else addable(pool),
+            addable=None if pool.quota_nodes is None else 0 if shut else addable(pool),
             provisionable=pool.kind is PoolKind.PROVISIONABLE,
             price_per_hour=pool.price_per_hour,
             capacity_type=pool.capacity_type,
+            unseen=unknown,
         )
         for pool in sorted(pools_of(cluster), key=lambda p: (-p.gpus_per_node, p.key))
     ]

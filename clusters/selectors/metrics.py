@@ -16,7 +16,9 @@ from fleetportal.kit.errors import Permanent
 ROADS = ("direct", "prometheus", "off")
 SERVICE = re.compile(
     r"([a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?)/([a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?)"
-    r":([a-z0-9-]{1,15})"
+    # a number up to 65535, or a name, which has a letter
+    r":([1-9]\d{0,3}|[1-5]\d{4}|6(?:[0-4]\d{3}|5(?:[0-4]\d\d|5(?:[0-2]\d|3[0-5])))"
+    r"|(?=[0-9-]*[a-z])[a-z0-9](?:[-a-z0-9]{0,13}[a-z0-9])?)"
 )
 
 

@@ -35,6 +35,7 @@ class Workload:
     replicas: int = 0
     ready: int | None = None
     model: str = ""  # of the catalog
+    revision: int = 0
     state: str = ""
 
 

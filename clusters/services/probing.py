@@ -11,7 +11,7 @@ from django.utils import timezone
 from clusters.engine.capabilities import read_capabilities
 from clusters.engine.health import Contact
 from clusters.gateway import probe
-from clusters.gateway.errors import contact_of
+from clusters.gateway.errors import contact_of, reason_of
 from clusters.models import Check, Cluster
 from clusters.services.checks import check_request, check_run
 from clusters.services.connections import gateway_of
@@ -40,7 +40,7 @@ def _answer(check: Check) -> dict[str, Any]:
     try:
         found = probe(gateway_of(cluster))
     except PortalError as error:
-        contact_record(cluster=cluster, contact=contact_of(error), reason=error.message)
+        contact_record(cluster=cluster, contact=contact_of(error), reason=reason_of(error))
         raise
     if cluster.uid and found.uid != cluster.uid:
         message = "The address answers as another cluster."

@@ -117,10 +117,10 @@
     }
     show() {
       this.layOut();
+      if (this.cursor) this.cursor = C.find(this.plan, this.cursor.cluster.index, this.cursor.node.name, this.cursor.card);
       this.paint();
       this.legend();
       this.ages();
-      if (this.cursor) this.cursor = C.find(this.plan, this.cursor.cluster.index, this.cursor.node.name, this.cursor.card);
     }
     paint() {
       const age = now() / 1000;

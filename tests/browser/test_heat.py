@@ -206,6 +206,30 @@ def test_grouping_heads_the_rows_and_survives_a_reload(map_page: Page) -> None:
     expect(map_page.locator("#heat").get_by_label("Group by")).to_have_value("state")
 
 
+def test_the_ring_stays_on_its_gpu_when_the_rows_move(map_page: Page) -> None:
+    """At 460 px the rows wrap, so that what stood below the first ones stands elsewhere."""
+    map_page.locator("[data-heat-box]").focus()
+    for _ in range(5):
+        map_page.keyboard.press("ArrowDown")
+    expect(map_page.locator("[data-heat-says]")).not_to_be_empty()
+    ring = f"""() => {{
+        const heat = {HEAT}, {{cursor}} = heat, scale = devicePixelRatio;
+        const [red, green, blue] = fleetColour("accent").match(/[0-9]+/g).map(Number);
+        const place = [cursor.x - 4, cursor.y - 4, cursor.w + 8, cursor.h + 8];
+        const sizes = place.map((one) => one * scale);
+        const found = heat.canvas.getContext("2d").getImageData(...sizes).data;
+        let count = 0;
+        for (let i = 0; i < found.length; i += 4)
+          count += found[i] === red && found[i + 1] === green && found[i + 2] === blue;
+        return count;
+    }}"""
+    before = map_page.evaluate(f"{HEAT}.cursor.y")
+    assert map_page.evaluate(ring) > 20
+    map_page.set_viewport_size({"width": 460, "height": 900})
+    map_page.wait_for_function(f"{HEAT}.cursor.y !== {before}")
+    assert map_page.evaluate(ring) > 20
+
+
 def test_cells_are_read_again_when_the_fleet_changes(map_page: Page) -> None:
     asked: list[str] = []
     map_page.on("request", lambda request: asked.append(request.url))

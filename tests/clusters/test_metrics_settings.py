@@ -96,6 +96,9 @@ def test_a_prometheus_that_was_found_is_kept_beside_what_people_say(
         ({"road": "prometheus"}, None, "service"),
         ({"service": "prometheus"}, None, "service"),
         ({"service": "a/../b:80"}, None, "service"),
+        ({"service": "a/b:65536"}, None, "service"),
+        ({"service": "a/b:-1"}, None, "service"),
+        ({"service": "a/b:0"}, None, "service"),
         ({"service": SERVICE, "url": URL}, None, "url"),
         ({"url": "http://prometheus.example"}, None, "url"),
         ({"url": "https://169.254.169.254"}, None, "url"),
@@ -115,6 +118,21 @@ def test_what_cannot_be_used_is_refused_by_its_field(
     assert [problem.field for problem in refused.value.problems] == [field]
     cluster.refresh_from_db()
     assert cluster.metrics == {}
+
+
+@pytest.mark.parametrize("port", ["1", "9090", "65535", "web", "http-web", "8x"])
+def test_a_port_is_a_number_or_a_name(people: People, cluster: Cluster, port: str) -> None:
+    configure(people, cluster, road="prometheus", service=f"monitoring/prometheus:{port}")
+    assert metrics_of(cluster).place == ("monitoring", "prometheus", port)
+
+
+def test_an_error_about_a_host_begins_with_the_host(
+    people: People, cluster: Cluster, client_for: ClientFor
+) -> None:
+    sent = {"road": "prometheus", "url": "https://prometheus.invalid"}
+    page = client_for(people.operator).post(f"/clusters/{cluster.name}/metrics/", sent)
+    assert "It prometheus.invalid" not in page.content.decode()
+    assert "prometheus.invalid does not resolve" in page.content.decode()
 
 
 def test_matchers_cannot_break_out_of_their_quotes(people: People, cluster: Cluster) -> None:

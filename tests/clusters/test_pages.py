@@ -77,6 +77,27 @@ def test_an_unreachable_cluster_says_unknown_where_numbers_would_stand(
     assert "0 of" not in page
 
 
+@pytest.mark.parametrize("state", ["unreachable", "credentials_refused", "different_cluster"])
+def test_quota_of_a_silent_cluster_gives_no_nodes(
+    people: People, client_for: ClientFor, state: str
+) -> None:
+    make_cluster(pools=[pool(quota=3)], state=state)
+    page = text(client_for(people.viewer).get("/clusters/"))
+    assert "new</span>" not in page and "unknown</span></span>" in page
+
+
+def test_quota_of_a_cordoned_cluster_gives_no_nodes(people: People, client_for: ClientFor) -> None:
+    make_cluster(pools=[pool(quota=3)], cordoned=True)
+    assert "+0 new" in text(client_for(people.viewer).get("/clusters/"))
+
+
+def test_a_silent_cluster_is_not_said_to_answer(people: People, client_for: ClientFor) -> None:
+    make_cluster(nodes=[node()], state="unreachable")
+    page = text(client_for(people.viewer).get("/clusters/prod-weu/"))
+    assert "KAITO answers" not in page
+    assert "Nothing was missing when it was probed" in page
+
+
 def test_a_cluster_that_is_not_granted_is_neither_listed_nor_found(
     people: People, client_for: ClientFor
 ) -> None:

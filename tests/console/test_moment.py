@@ -136,10 +136,21 @@ def test_other_teams_workloads_are_counted_and_never_named(
 def test_a_time_that_nothing_is_known_of_is_refused(
     at: str, people: People, client_for: ClientFor, api: ApiFor
 ) -> None:
-    assert client_for(people.viewer).get("/fleet/", {"at": at}).status_code in (400, 422)
+    page = client_for(people.viewer).get("/fleet/", {"at": at})
+    assert page.status_code == 422
+    assert "This moment is no" in text(page) and 'name="at"' in text(page), "ask again from here"
     problem = api(people.viewer).get(AT, {"at": at})
     assert problem.status_code in (400, 422)
     assert "at" in problem.content.decode()
+
+
+def test_before_anything_was_recorded_gpus_are_unknown_and_not_0(
+    people: People, client_for: ClientFor
+) -> None:
+    make_cluster(nodes=[node()])
+    page = text(client_for(people.viewer).get("/fleet/", {"at": stamp(NOW - timedelta(days=9))}))
+    assert "How many GPUs there were is unknown." in page
+    assert "0 GPUs" not in page and "<dt>Allocated</dt>" not in page
 
 
 def test_queries_do_not_grow_with_the_fleet(

@@ -16,6 +16,7 @@ from clusters.gateway import Connection, Gateway
 from clusters.gateway.errors import (
     AdmissionDenied,
     AdmissionUndecided,
+    Answer,
     ClusterFailure,
     Conflict,
     Forbidden,
@@ -30,6 +31,8 @@ from clusters.gateway.errors import (
     Unauthorized,
     Unreachable,
     contact_of,
+    error_from,
+    reason_of,
 )
 from clusters.gateway.kinds import NAMESPACE, NODE
 from clusters.gateway.stream import StreamClient
@@ -247,6 +250,13 @@ def status(code: int, reason: str = "", message: str = "no", details: object = N
             "details": details or {},
         }
     ).encode()
+
+
+def test_why_a_cluster_is_not_well_is_a_sentence() -> None:
+    refused, busy = (error_from(Answer(code, {}, b"")) for code in (401, 429))
+    assert "does not accept the portal's credential" in reason_of(refused)
+    assert "turns the portal's requests away" in reason_of(busy)
+    assert reason_of(Unreachable("No answer.")) == "No answer."
 
 
 OWNED = {

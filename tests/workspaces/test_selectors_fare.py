@@ -29,6 +29,14 @@ def test_a_silent_cluster_is_unknown_and_not_counted_as_ready() -> None:
     assert "b is unreachable" in found.cause
 
 
+def test_each_silence_of_a_cluster_is_a_sentence() -> None:
+    for state, words in (
+        ("credentials_refused", "b refuses the portal's credential, so nobody"),
+        ("different_cluster", "b answers as another cluster, so nobody"),
+    ):
+        assert words in fare("active", [look("a"), look("b", cluster_state=state)]).cause
+
+
 def test_what_was_only_planned_on_a_silent_cluster_is_not_missed() -> None:
     found = fare("active", [look("a"), look("b", "planned", cluster_state="unreachable")])
     assert found.word == "Starting"

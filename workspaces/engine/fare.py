@@ -13,7 +13,11 @@ STARTING = (
     *("planned", "applying", "getting_nodes"),
     *("pulling_image", "loading_weights", "benchmarking"),
 )
-SILENT = ("unreachable", "credentials_refused", "different_cluster")
+SILENT = {  # state of a cluster that tells nothing -> what it does
+    "unreachable": "is unreachable",
+    "credentials_refused": "refuses the portal's credential",
+    "different_cluster": "answers as another cluster",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +126,8 @@ def _cause(bad: Sequence[Look]) -> str:
 def _away(away: Sequence[Look]) -> str:
     first = away[0]
     if first.cluster_state in SILENT:
-        why = f"{first.cluster} is {first.cluster_state.replace('_', ' ')}"
-        return f"{why}, so nobody knows how it is there.{_more(away)}"
+        why = SILENT[first.cluster_state]
+        return f"{first.cluster} {why}, so nobody knows how it is there.{_more(away)}"
     why = (first.message or "it was not seen there").rstrip(".")
     return f"{first.cluster}: {why}.{_more(away)}"
 

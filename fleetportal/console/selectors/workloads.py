@@ -58,5 +58,6 @@ def told(
         replicas=row.replicas,
         ready=ready,
         model=row.revision.model.name,
+        revision=row.revision.number,
         state=state,
     )

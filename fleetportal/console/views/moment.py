@@ -11,15 +11,20 @@ from django.views.decorators.http import require_GET
 
 from fleetportal.accounts.principal import declares
 from fleetportal.console.selectors import fleet, moment
+from fleetportal.kit.errors import Invalid
 from fleetportal.rest.auth import principal_of
 
 
 @require_GET
 @declares("view")
 def moment_page(request: HttpRequest) -> HttpResponse:
-    """`?at=`: the moment. Raises Invalid (400) where nothing can be known of it."""
+    """`?at=`: the moment. Where nothing can be known of it, the slider with the reason (422)."""
     now = timezone.now()
-    at = moment.parse_at(request.GET.get("at", ""), now)
+    try:
+        at = moment.parse_at(request.GET.get("at", ""), now)
+    except Invalid as error:
+        said = {"refused": f"This moment {error.problems[0]}", "slider": moment.slider(now, now)}
+        return render(request, "console/moment.html", said, status=error.status)
     then = moment.fleet_then(principal_of(request), at)
     context: dict[str, Any] = {
         "then": then,
