@@ -89,7 +89,9 @@ def _text(data: Mapping[str, Any], files: Mapping[str, Any]) -> bytes:
             )
         return pasted.encode()
     if upload.size > MAX_UPLOAD:
-        raise CredentialError(Problem("kubeconfig", "It is larger than 256 KiB."))
+        raise CredentialError(
+            Problem("kubeconfig", "It is larger than 256 KiB.", "Send one context only.")
+        )
     content: bytes = upload.read()
     return content
 

@@ -23,13 +23,14 @@ from clusters.services import probing, registration
 from clusters.states import CLUSTER
 from fleetportal.accounts.principal import declares
 from fleetportal.kit.errors import FieldProblem, Invalid
+from fleetportal.rest.bodies import Body
 from fleetportal.rest.filters import Filter, refuse_unknown
 from fleetportal.rest.preconditions import check_version
 
 PARTS = ("server", "ca", "token", "client_cert", "client_key", "tls_server_name")
 
 
-class NewCluster(serializers.Serializer[Any]):
+class NewCluster(Body):
     """`kubeconfig`, or `server`, `ca` and a credential, as text. `grants` absent: every team."""
 
     name = serializers.CharField(max_length=63)
@@ -54,7 +55,7 @@ class NewCluster(serializers.Serializer[Any]):
     )
 
 
-class Why(serializers.Serializer[Any]):
+class Why(Body):
     reason = serializers.CharField(max_length=300, help_text="Read by the people it stops.")
 
 
@@ -116,10 +117,9 @@ class Clusters(MetricsActions):
 
     @extend_schema(request=NewCluster, responses={201: Registered})
     def create(self, request: Request) -> Response:
-        sent = NewCluster(data=request.data)
-        sent.is_valid(raise_exception=True)
+        sent = NewCluster.sent(request)
         cluster, check = registration.cluster_register(
-            principal=self.principal, registration=_registration(sent.validated_data)
+            principal=self.principal, registration=_registration(sent)
         )
         row = {**self._detail(cluster), "check": str(check.pk)}
         return Response(row, status=201, headers={"Location": f"{request.path}{cluster.name}/"})
@@ -152,10 +152,9 @@ class Clusters(MetricsActions):
     @action(detail=True, methods=["post"])
     def cordon(self, request: Request, name: str) -> Response:
         """Keep new workloads off; what runs stays. Again: nothing changes."""
-        sent = Why(data=request.data)
-        sent.is_valid(raise_exception=True)
+        sent = Why.sent(request)
         cluster = self._version(request)
-        reason = sent.validated_data["reason"]
+        reason = sent["reason"]
         registration.cluster_cordon(principal=self.principal, cluster=cluster, reason=reason)
         return Response(self._detail(cluster))
 

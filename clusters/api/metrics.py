@@ -13,12 +13,13 @@ from rest_framework.response import Response
 from clusters.models import Cluster
 from clusters.selectors.metrics import ROADS, MetricsSettings, metrics_line, metrics_of
 from clusters.services.metrics import metrics_configure
+from fleetportal.rest.bodies import Body
 from fleetportal.rest.endpoints import ReadEndpoint
 from fleetportal.rest.filters import refuse_unknown
 from fleetportal.rest.preconditions import check_version
 
 
-class MetricsChange(serializers.Serializer[Any]):
+class MetricsChange(Body):
     """What is absent stays as it is. `token` "" forgets the stored one; it is never told."""
 
     road = serializers.ChoiceField(choices=ROADS, required=False)
@@ -72,13 +73,12 @@ class MetricsActions(ReadEndpoint):
         """Read them in another way; the collector takes it up within seconds."""
         cluster: Cluster = self.get_object()
         check_version(request, cluster)
-        sent = MetricsChange(data=request.data)
-        sent.is_valid(raise_exception=True)
+        sent = MetricsChange.sent(request)
         metrics_configure(
             principal=self.principal,
             cluster=cluster,
-            wanted=_wanted(cluster, sent.validated_data),
-            token=sent.validated_data.get("token"),
+            wanted=_wanted(cluster, sent),
+            token=sent.get("token"),
         )
         return Response(_row(cluster))
 

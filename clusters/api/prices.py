@@ -15,6 +15,7 @@ from clusters.selectors import prices as selectors
 from clusters.services.prices import Effect, price_import, price_set
 from fleetportal.accounts.principal import declares, require
 from fleetportal.kit.errors import FieldProblem, Invalid
+from fleetportal.rest.bodies import Body
 from fleetportal.rest.endpoints import Part
 from fleetportal.rest.filters import refuse_unknown
 
@@ -56,7 +57,7 @@ class Dollars(serializers.FloatField):
         return super().to_internal_value(data)
 
 
-class NewPrice(serializers.Serializer[Any]):
+class NewPrice(Body):
     """`usd_per_hour` null takes back what was given before."""
 
     provider = serializers.CharField(max_length=20, allow_blank=True)
@@ -68,7 +69,7 @@ class NewPrice(serializers.Serializer[Any]):
     as_of = serializers.DateField(allow_null=True, default=None)
 
 
-class Sheet(serializers.Serializer[Any]):
+class Sheet(Body):
     csv = serializers.CharField(trim_whitespace=False, help_text=f"Columns: {','.join(COLUMNS)}.")
     dry_run = serializers.BooleanField(default=False)
 
@@ -103,9 +104,8 @@ class Prices(Part):
     def post(self, request: Request) -> Response:
         """State a price, or take one back."""
         require(self.principal, "price.edit")
-        sent = NewPrice(data=request.data)
-        sent.is_valid(raise_exception=True)
-        wish = _wish(sent.validated_data)
+        sent = NewPrice.sent(request)
+        wish = _wish(sent)
         price_set(principal=self.principal, wish=wish)
         return Response(PriceRow(selectors.history(wish.key)[0]).data, status=201)
 
@@ -116,10 +116,9 @@ class PriceImport(Part):
 
     @extend_schema(request=Sheet, responses=Imported)
     def post(self, request: Request) -> Response:
-        sent = Sheet(data=request.data)
-        sent.is_valid(raise_exception=True)
-        dry = sent.validated_data["dry_run"]
-        found = price_import(principal=self.principal, text=sent.validated_data["csv"], dry=dry)
+        sent = Sheet.sent(request)
+        dry = sent["dry_run"]
+        found = price_import(principal=self.principal, text=sent["csv"], dry=dry)
         return Response({"dry_run": dry, "prices": [_effect(one) for one in found]})
 
 

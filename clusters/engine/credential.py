@@ -30,7 +30,7 @@ class Problem:
 
     field: str
     message: str
-    remedy: str = ""
+    remedy: str
 
 
 class CredentialError(Exception):
@@ -115,7 +115,7 @@ def _run(
 
 
 class _Wrong(Exception):
-    def __init__(self, message: str, remedy: str = "") -> None:
+    def __init__(self, message: str, remedy: str) -> None:
         super().__init__(message)
         self.message, self.remedy = message, remedy
 
@@ -135,7 +135,8 @@ def check_server(value: str) -> str:
     except ValueError as error:
         raise _Wrong("The host or port cannot be read.", "Give https://host:port.") from error
     if "@" in parts.netloc or "?" in text or "#" in text or "\\" in text or "%" in text:
-        raise _Wrong("User names, queries, fragments and escapes are refused in an address.")
+        text = "User names, queries, fragments and escapes are refused in an address."
+        raise _Wrong(text, "Give https://host:port.")
     return _assemble(parts.hostname or "", port, parts.path)
 
 
@@ -146,7 +147,8 @@ def _assemble(host: str, port: int | None, path: str) -> str:
     if port == 0:
         raise _Wrong("Port 0 is not a port.", "Give 1 to 65535.")
     if not _PATH.fullmatch(path) or {".", ".."} & set(path.split("/")):
-        raise _Wrong("The path of the address holds characters that are refused.")
+        text = "The path of the address holds characters that are refused."
+        raise _Wrong(text, "Give https://host:port, with a plain path where there is one.")
     shown = f"[{host}]" if is_address else host
     return f"https://{shown}{f':{port}' if port else ''}{path.rstrip('/')}"
 
@@ -191,7 +193,7 @@ def _check_token(value: str) -> str:
             "Give a token, or a client certificate with its key, inline.",
         )
     if not _TOKEN.fullmatch(text):
-        raise _Wrong("A token is one line of printable ASCII without spaces.")
+        raise _Wrong("A token is one line of printable ASCII without spaces.", "Paste it alone.")
     return text
 
 

@@ -113,7 +113,7 @@ def parse_kubeconfig(text: bytes, *, context: str | None = None) -> ClusterCrede
     )
 
 
-def _wrong(message: str, remedy: str = "", field: str = "kubeconfig") -> CredentialError:
+def _wrong(message: str, remedy: str, field: str = "kubeconfig") -> CredentialError:
     return CredentialError(Problem(field, message, remedy))
 
 
@@ -131,13 +131,13 @@ def _read_mapping(data: bytes) -> dict[str, Tree]:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise _wrong("It is not UTF-8 text.") from error
+        raise _wrong("It is not UTF-8 text.", _INLINE) from error
     try:
         tree = _Reader(text).read()
     except yaml.YAMLError as error:
-        raise _wrong(f"It is not valid YAML{_where(error)}.") from error
+        raise _wrong(f"It is not valid YAML{_where(error)}.", _INLINE) from error
     except (ValueError, StopIteration, RecursionError, MemoryError) as error:
-        raise _wrong("It cannot be read as YAML.") from error
+        raise _wrong("It cannot be read as YAML.", _INLINE) from error
     if not isinstance(tree, dict):
         raise _wrong("It is not a kubeconfig.", "It starts with `apiVersion: v1`.")
     return tree

@@ -142,7 +142,7 @@ def _where(wanted: MetricsSettings) -> FieldProblem | None:
 
 def _address(url: str) -> FieldProblem | None:
     if len(url) > 300:
-        return FieldProblem("url", "has more than 300 characters")
+        return FieldProblem("url", "has more than 300 characters", "Give https://host:port.")
     try:
         net.endpoint(url, allow_loopback=settings.ALLOW_LOOPBACK_CLUSTERS)
     except PortalError as error:
@@ -164,7 +164,9 @@ def _token(wanted: MetricsSettings, token: str | None) -> FieldProblem | None:
         return None
     if not wanted.url:
         return FieldProblem("token", "is for an address only", "A service is read as the portal.")
-    return None if _TOKEN.fullmatch(token) else FieldProblem("token", "has characters of no token")
+    if _TOKEN.fullmatch(token):
+        return None
+    return FieldProblem("token", "has characters of no token", "Paste it alone, on one line.")
 
 
 def _certificate(wanted: MetricsSettings) -> FieldProblem | None:

@@ -126,7 +126,9 @@ def cluster_cordon(
     if cordoned and not reason.strip():
         raise Invalid(FieldProblem("reason", "is empty", "Say why, for the people it stops."))
     if len(reason) > LONGEST_REASON:
-        raise Invalid(FieldProblem("reason", f"has more than {LONGEST_REASON} characters"))
+        raise Invalid(
+            FieldProblem("reason", f"has more than {LONGEST_REASON} characters", "Shorten it.")
+        )
     if cluster.cordoned == cordoned:
         return
     with transaction.atomic():
@@ -206,7 +208,9 @@ def _validate(registration: Registration) -> None:
         )
     for field_name, most in LONGEST.items():
         if len(getattr(registration, field_name)) > most:
-            raise Invalid(FieldProblem(field_name, f"has more than {most} characters"))
+            raise Invalid(
+                FieldProblem(field_name, f"has more than {most} characters", "Shorten it.")
+            )
     check_address(registration.credential.server)
 
 

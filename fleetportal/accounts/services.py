@@ -22,7 +22,8 @@ def user_create(*, username: str, password: str, fleet_role: str = "") -> User:
         user.clean_fields(exclude=["password"])
         validate_password(password, user)
     except ValidationError as error:
-        raise Invalid(FieldProblem("user", " ".join(error.messages))) from error
+        remedy = "Choose another name or password."
+        raise Invalid(FieldProblem("user", " ".join(error.messages), remedy)) from error
     user.set_password(password)
     try:
         with transaction.atomic():
@@ -44,7 +45,9 @@ def team_create(*, slug: str, name: str) -> Team:
     except ValidationError as error:
         raise Invalid(FieldProblem("slug", f"{slug!r} is no DNS label", remedy)) from error
     except IntegrityError as error:
-        raise Invalid(FieldProblem("slug", f"there is a team {slug!r} already")) from error
+        raise Invalid(
+            FieldProblem("slug", f"there is a team {slug!r} already", "Choose another slug.")
+        ) from error
 
 
 def role_grant(*, username: str, role: str, team: str = "") -> User:

@@ -32,7 +32,7 @@ class FieldProblem:
 
     field: str
     message: str
-    remedy: str = ""
+    remedy: str
 
     def __str__(self) -> str:
         return f"{self.message.rstrip('.')}. {self.remedy}".rstrip()

@@ -93,16 +93,17 @@ def order(queryset: QuerySet[Any], orderings: Mapping[str, str], wanted: str) ->
 def read(name: str, one: Filter, values: list[str]) -> Any:
     """The value of a filter as the ORM takes it. Raises Invalid."""
     if any("\x00" in value for value in values):
-        raise Invalid(FieldProblem(name, "holds a NUL character"))
+        raise Invalid(FieldProblem(name, "holds a NUL character", "Leave it out."))
     if one.kind == "choice":
         return _choices(name, one, values)
     if len(values) > 1:
-        raise Invalid(FieldProblem(name, "is given more than once"))
+        raise Invalid(FieldProblem(name, "is given more than once", "Give it once."))
     try:
         return _READERS[one.kind](values[0])
     except (ValueError, KeyError, OverflowError) as error:
+        what, example = _NAMES[one.kind]
         raise Invalid(
-            FieldProblem(name, f"{values[0][:60]!r} is not a {_NAMES[one.kind]}")
+            FieldProblem(name, f"{values[0][:60]!r} is not a {what}", f"Give {example}.")
         ) from error
 
 
@@ -140,12 +141,12 @@ _READERS: dict[str, Any] = {
     "time": _time,
     "uuid": uuid.UUID,
 }
-_NAMES = {
-    "text": "text",
-    "bool": "truth value (true, false)",
-    "int": "whole number",
-    "time": "time (2026-01-31T12:00:00Z)",
-    "uuid": "UUID",
+_NAMES = {  # what it should be, and an example
+    "text": ("text", "a word"),
+    "bool": ("truth value", "true or false"),
+    "int": ("whole number", "a number such as 3"),
+    "time": ("time", "a time such as 2026-01-31T12:00:00Z"),
+    "uuid": ("UUID", "the id of an object"),
 }
 _TYPES: dict[str, dict[str, Any]] = {
     "text": {"type": "string"},

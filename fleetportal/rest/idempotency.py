@@ -46,7 +46,11 @@ def begin(request: Request, principal: Principal) -> Begun:
         return Begun()
     if not 1 <= len(text) <= LONGEST or not text.isprintable():
         raise Invalid(
-            FieldProblem("Idempotency-Key", f"must be 1 to {LONGEST} printable characters")
+            FieldProblem(
+                "Idempotency-Key",
+                f"must be 1 to {LONGEST} printable characters",
+                "Send a UUID, a new one for each thing that you do.",
+            )
         )
     key, body = _key(request, principal, text), _digest(_canonical(request))
     _forget_old(key)

@@ -134,6 +134,8 @@ REMEDIES = {
     "invalid_choice": "Send one of the values that /api/schema/ lists for this field.",
     "invalid": "Send a value of the type that /api/schema/ gives for this field.",
     "not_a_list": "Send a JSON array.",
+    "not_a_dict": "Send a JSON object.",
+    "unknown": "Leave it out, or correct its name.",
     "max_length": "Shorten it.",
     "max_string_length": "Shorten it.",
     "max_value": "Send a smaller number.",

@@ -16,11 +16,12 @@ from fleetportal.accounts.principal import declares
 from fleetportal.accounts.tokens import LONGEST_DAYS
 from fleetportal.kit.roles import SCOPES
 from fleetportal.rest.auth import PasswordAuthentication
+from fleetportal.rest.bodies import Body
 from fleetportal.rest.endpoints import Endpoint
 from fleetportal.rest.services import token_issue, token_withdraw
 
 
-class NewToken(serializers.Serializer[Any]):
+class NewToken(Body):
     name = serializers.CharField(max_length=80)
     scopes = serializers.ListField(
         child=serializers.ChoiceField(choices=sorted(SCOPES)),
@@ -82,9 +83,8 @@ class Tokens(ListModelMixin, Endpoint):
 
     @extend_schema(request=NewToken, responses={201: FreshToken})
     def create(self, request: Request) -> Response:
-        asked = NewToken(data=request.data)
-        asked.is_valid(raise_exception=True)
-        token, text = token_issue(principal=self.principal, **asked.validated_data)
+        asked = NewToken.sent(request)
+        token, text = token_issue(principal=self.principal, **asked)
         return Response({**TokenRow(token).data, "token": text}, status=201)
 
     @extend_schema(responses={204: None})

@@ -16,6 +16,7 @@ from rest_framework.response import Response
 
 from clusters.services.checks import check_wait
 from fleetportal.accounts.principal import Principal, declares
+from fleetportal.rest.bodies import Body
 from fleetportal.rest.endpoints import ReadEndpoint
 from fleetportal.rest.filters import Filter
 from fleetportal.rest.preconditions import check_version
@@ -148,7 +149,7 @@ class ApprovalAnswer(ApprovalRow):
         return dict(EvidenceAnswer(evidence.evidence_of(approval)).data)
 
 
-class NewVote(serializers.Serializer[Any]):
+class NewVote(Body):
     decision = serializers.ChoiceField(choices=[one.value for one in Decision])
     comment = serializers.CharField(
         required=False, default="", allow_blank=True, max_length=LONGEST_COMMENT
@@ -187,11 +188,10 @@ class Approvals(ReadEndpoint):
     @action(detail=True, methods=["post"])
     def votes(self, request: Request, pk: str) -> Response:
         """Give your answer. An approve runs the pre-flight first and needs it green."""
-        asked = NewVote(data=request.data)
-        asked.is_valid(raise_exception=True)
+        asked = NewVote.sent(request)
         approval = self.get_object()
         check_version(request, approval)
-        vote_cast(principal=self.principal, approval=approval, **asked.validated_data)
+        vote_cast(principal=self.principal, approval=approval, **asked)
         return Response(self._answer(self.get_object()), status=201)
 
     @extend_schema(request=None, responses={200: PreflightAnswer, 202: PreflightAnswer})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
@@ -13,6 +13,7 @@ from rest_framework.response import Response
 
 from fleetportal.accounts.principal import declares
 from fleetportal.kit.errors import FieldProblem, Invalid
+from fleetportal.rest.bodies import Body
 from fleetportal.rest.filters import refuse_unknown
 from fleetportal.rest.preconditions import check_version
 from rollouts.services.deletion import deployment_delete
@@ -21,7 +22,7 @@ from workspaces.api.deployments import DeploymentAnswer, DeploymentViewSet, depl
 from workspaces.models import Plan
 
 
-class NewDeployment(serializers.Serializer[Any]):
+class NewDeployment(Body):
     plan = serializers.UUIDField(help_text="A plan that is `ready`.")
     digest = serializers.CharField(max_length=80, help_text="The plan's, as you read it.")
 
@@ -41,15 +42,12 @@ class Deployments(DeploymentViewSet):
     @extend_schema(request=NewDeployment, responses={201: StartedDeployment})
     def create(self, request: Request) -> Response:
         """Start the rollout of a plan: of a new deployment, or of an existing one's revision."""
-        asked = NewDeployment(data=request.data)
-        asked.is_valid(raise_exception=True)
-        plan = Plan.objects.visible_to(self.principal).filter(pk=asked.validated_data["plan"])
+        asked = NewDeployment.sent(request)
+        plan = Plan.objects.visible_to(self.principal).filter(pk=asked["plan"])
         found = plan.select_related("team", "deployment", "model").first()
         if found is None:
             raise Invalid(FieldProblem("plan", "is none that you can see", "See plans/."))
-        rollout = rollout_start(
-            principal=self.principal, plan=found, digest=asked.validated_data["digest"]
-        )
+        rollout = rollout_start(principal=self.principal, plan=found, digest=asked["digest"])
         body = deployment_answer(self.rows().get(pk=rollout.deployment_id))
         path = reverse("api-deployment-detail", args=[rollout.deployment_id])
         answer = {**body, "rollout": str(rollout.pk)}

@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from fleetportal.accounts.principal import declares
+from fleetportal.rest.bodies import Body
 from fleetportal.rest.endpoints import ReadEndpoint
 from fleetportal.rest.filters import Filter
 from fleetportal.rest.preconditions import check_version
@@ -111,7 +112,7 @@ class RolloutAnswer(serializers.ModelSerializer[Rollout]):
         return None if wait is None else dict(WaitAnswer(wait).data)
 
 
-class Why(serializers.Serializer[Any]):
+class Why(Body):
     reason = serializers.CharField(
         required=False, default="", allow_blank=True, max_length=2000, help_text="For the journal."
     )
@@ -196,9 +197,8 @@ class Rollouts(ReadEndpoint):
         return self._do(request, control.rollout_retire_now)
 
     def _do(self, request: Request, does: Does) -> Response:
-        asked = Why(data=request.data)
-        asked.is_valid(raise_exception=True)
+        asked = Why.sent(request)
         rollout = self.get_object()
         check_version(request, rollout)
-        does(principal=self.principal, rollout=rollout, reason=asked.validated_data["reason"])
+        does(principal=self.principal, rollout=rollout, reason=asked["reason"])
         return Response(RolloutAnswer(self.get_object()).data, status=202)

@@ -70,7 +70,8 @@ def _assign(
     try:
         return assign(strategy, chosen)
     except StrategyError as error:
-        raise Invalid(FieldProblem(f"strategy.{error.field}", str(error))) from error
+        remedy = "Choose another strategy, or other clusters by the plan's policy."
+        raise Invalid(FieldProblem(f"strategy.{error.field}", str(error), remedy)) from error
 
 
 def _create(

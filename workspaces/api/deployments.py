@@ -19,6 +19,7 @@ from rest_framework.response import Response
 
 from fleetportal.accounts.principal import declares
 from fleetportal.journal.selectors import events_for
+from fleetportal.rest.bodies import Body
 from fleetportal.rest.endpoints import ReadEndpoint
 from fleetportal.rest.events_api import EventRow
 from fleetportal.rest.filters import Filter, refuse_unknown
@@ -114,7 +115,7 @@ class CostAnswer(serializers.Serializer[Any]):
     per_million_tokens_observed = serializers.FloatField(source="observed", allow_null=True)
 
 
-class NewPrompt(serializers.Serializer[Any]):
+class NewPrompt(Body):
     prompt = serializers.CharField(max_length=4000)
     cluster = serializers.CharField(required=False, default="", allow_blank=True)
 
@@ -206,11 +207,8 @@ class DeploymentViewSet(ReadEndpoint):
     @action(detail=True, methods=["post"])
     def prompt(self, request: Request, pk: str) -> Response:
         """Ask the model through its own Service. 202 while a worker is at it: see checks/{id}/."""
-        asked = NewPrompt(data=request.data)
-        asked.is_valid(raise_exception=True)
-        check = prompt_send(
-            principal=self.principal, deployment=self.get_object(), **asked.validated_data
-        )
+        asked = NewPrompt.sent(request)
+        check = prompt_send(principal=self.principal, deployment=self.get_object(), **asked)
         return Response(PromptAnswer(check).data, status=201 if check.finished_at else 202)
 
 

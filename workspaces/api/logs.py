@@ -12,13 +12,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from fleetportal.accounts.principal import declares
+from fleetportal.rest.bodies import Body
 from fleetportal.rest.endpoints import Endpoint
 from workspaces.api.checks import CheckRow
 from workspaces.models import Workspace
 from workspaces.services.logs import logs_ask
 
 
-class LogQuestion(serializers.Serializer[Any]):
+class LogQuestion(Body):
     """Without `pod` its first one, without `container` the pod's main one."""
 
     pod = serializers.CharField(required=False, default="", allow_blank=True, max_length=253)
@@ -66,9 +67,6 @@ class Logs(Endpoint):
     @action(detail=True, methods=["post"], filter_backends=())
     def logs(self, request: Request, pk: str) -> Response:
         """The last thousand lines, at most 256 KiB. 202 while a worker reads: see checks/{id}/."""
-        asked = LogQuestion(data=request.data)
-        asked.is_valid(raise_exception=True)
-        check = logs_ask(
-            principal=self.principal, workspace=self.get_object(), **asked.validated_data
-        )
+        asked = LogQuestion.sent(request)
+        check = logs_ask(principal=self.principal, workspace=self.get_object(), **asked)
         return Response(LogAnswer(check).data, status=201 if check.finished_at else 202)

@@ -11,12 +11,14 @@ from django.urls import reverse
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.decorators import action
+from rest_framework.exceptions import ErrorDetail
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from fleetportal.accounts.models import Team
 from fleetportal.accounts.principal import declares
 from fleetportal.kit.errors import FieldProblem, Invalid
+from fleetportal.rest.bodies import Body
 from fleetportal.rest.endpoints import ReadEndpoint
 from fleetportal.rest.filters import Filter, refuse_unknown
 from workspaces.api.checks import CheckRow
@@ -36,7 +38,7 @@ VERDICT = (
 )
 
 
-class NewPlan(serializers.Serializer[Any]):
+class NewPlan(Body):
     team = serializers.SlugField(required=False, help_text="Needed when you may plan for several.")
     name = serializers.CharField(required=False, help_text="Of a new or existing deployment.")
     deployment = serializers.UUIDField(required=False, help_text="Plan its next revision.")
@@ -48,13 +50,12 @@ class NewPlan(serializers.Serializer[Any]):
     policy = serializers.DictField(required=False, default=dict)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        unknown = sorted(set(self.initial_data) - set(self.fields))
-        if unknown:
-            raise serializers.ValidationError(dict.fromkeys(unknown, "is not known here"))
         if "deployment" not in attrs and "model" not in attrs:
-            raise serializers.ValidationError({"model": "This field is required."})
+            missing = ErrorDetail("Neither model nor deployment is given.", code="required")
+            raise serializers.ValidationError({"model": missing})
         if "deployment" in attrs and "name" in attrs:
-            raise serializers.ValidationError({"name": "Give name or deployment, not both."})
+            problem = "is given beside deployment, which has a name"
+            raise Invalid(FieldProblem("name", problem, "Leave one of them out."))
         return attrs
 
 
@@ -185,9 +186,8 @@ class Plans(ReadEndpoint):
     @extend_schema(request=NewPlan, responses={201: PlanDetail, 202: PlanDetail})
     def create(self, request: Request) -> Response:
         """201; 202 while the plan is still `computing`."""
-        asked = NewPlan(data=request.data)
-        asked.is_valid(raise_exception=True)
-        plan = plan_create(principal=self.principal, **self._resolved(asked.validated_data))
+        asked = NewPlan.sent(request)
+        plan = plan_create(principal=self.principal, **self._resolved(asked))
         return self._answer(plan)
 
     @extend_schema(request=None, responses={201: PlanDetail, 202: PlanDetail})

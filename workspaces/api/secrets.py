@@ -11,11 +11,12 @@ from rest_framework.response import Response
 
 from fleetportal.accounts.principal import declares
 from fleetportal.kit.errors import Missing
+from fleetportal.rest.bodies import Body
 from fleetportal.rest.endpoints import Part
 from workspaces.services.secrets import secret_set
 
 
-class NewSecret(serializers.Serializer[Any]):
+class NewSecret(Body):
     value = serializers.CharField(max_length=500, write_only=True)
 
 
@@ -34,9 +35,6 @@ class TeamToken(Part):
         team = next((one for one in self.principal.teams() if one.slug == slug), None)
         if team is None:
             raise Missing("There is no such team, or you may not see it.")
-        asked = NewSecret(data=request.data)
-        asked.is_valid(raise_exception=True)
-        stored = secret_set(
-            principal=self.principal, team=team, value=asked.validated_data["value"]
-        )
+        asked = NewSecret.sent(request)
+        stored = secret_set(principal=self.principal, team=team, value=asked["value"])
         return Response({"name": stored.name, "version": stored.version, "set_at": stored.set_at})
