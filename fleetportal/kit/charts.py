@@ -66,9 +66,13 @@ def lines(
     marks: Sequence[Line] = (),
     shades: Sequence[Shade] = (),
     days: bool = False,
+    most: float | None = None,
 ) -> dict[str, Any]:
-    """Curves over time from 0 up, gaps left open. `days`: the axis names days, not hours."""
+    """Curves over time from 0 up, gaps left open. `days`: the axis names days, not hours. `most`:
+    where the axis ends, else at the data."""
     layout = _layout(unit, legend=sum(curve.listed for curve in curves) > 1, days=days)
+    if most is not None:
+        layout["yaxis"]["range"] = [0, most]
     layout["shapes"] = [*map(_shade, shades), *map(_mark, marks)]
     return {"data": [*map(_band, bands), *map(_curve, curves)], "layout": layout}
 

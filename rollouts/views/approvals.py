@@ -135,12 +135,14 @@ def _ask(
     """Also after a refusal: what was typed stays."""
     name, rollout = approval.gate.stage.name, approval.rollout
     approve = decision is Decision.APPROVE
+    submit = "Approve" if approve else "Reject"
+    over = bool(error) and not Approval.objects.filter(pk=approval.pk, state="waiting").exists()
     context: dict[str, Any] = {
         "title": f"{'Approve' if approve else 'Reject'} {name}?",
-        "text": _text(approval, approve),
+        "text": "" if over else _text(approval, approve),
         "facts": _facts(approval) if approve else [("Rollout", str(rollout.revision))],
         "action": reverse(f"approval_{decision.value}", args=[approval.pk]),
-        "submit": "Approve" if approve else "Reject",
+        "submit": "" if over else submit,  # nobody can decide it any more
         "danger": not approve,
         "cancel_url": _url(approval),
         "version": None,
@@ -158,7 +160,7 @@ def _text(approval: Approval, approve: bool) -> str:
     if not approve:
         return (
             "The rollout ends. What it began and does not serve is taken away, and "
-            f"{approval.rollout.revision} is quarantined."
+            f"{approval.rollout.revision} is marked as quarantined, with your reason."
         )
     after = approval.gate.kind == "approval_after"
     return f"{name.capitalize()} {'passes' if after else 'starts'} as soon as enough have approved."
@@ -176,6 +178,8 @@ def _facts(approval: Approval) -> list[tuple[str, str]]:
 
 def signed(cost: float | None) -> str:
     """ "+$3.67/h"."""
+    if cost is not None and round(cost, 2) == 0:
+        return "no change in $/h"
     return f"+{money(cost)}" if cost is not None and cost >= 0 else money(cost)
 
 

@@ -124,6 +124,20 @@ def test_names_from_a_form_lead_to_no_other_pod(served: Workspace, everybody: Pe
         read(served, person, container="../../x")
 
 
+def test_a_pod_that_is_gone_is_named_where_another_ones_log_is_shown(
+    served: Workspace, everybody: People
+) -> None:
+    client = Client()
+    client.force_login(everybody.engineer)
+    url = reverse("workspace_logs", args=[served.pk])
+    for query in ("pod=chat-gone-0", "pod=chat-gone-0&follow=1"):
+        html = client.get(f"{url}?{query}").content.decode()
+        assert "The pod chat-gone-0 is gone" in html
+        assert f"This is {sources(served)[0].pod}." in html
+    assert "is gone" not in client.get(url).content.decode()
+    assert client.get(f"{url[:-1]}.txt?pod=chat-gone-0").status_code == 404
+
+
 def test_the_teams_token_is_hidden_wherever_the_pod_wrote_it(
     served: Workspace, everybody: People
 ) -> None:

@@ -122,7 +122,7 @@ def test_a_new_revision_shows_what_changed_and_how_the_benchmark_moved(people: P
     assert "2,048 tokens" in shown
     assert "4,096 tokens" in shown
     assert "-31 %" in shown
-    assert "+$0.00/h" in shown  # the old ones go when the stage has passed
+    assert "no change in $/h" in shown  # the old ones go when the stage has passed
 
 
 def test_who_cannot_decide_sees_a_blocked_button_with_the_reason(
@@ -219,6 +219,20 @@ def test_another_digest_keeps_the_comment_and_is_not_swapped_silently(
     assert "The plan changed since you looked at it." in words
     assert ">Looks good.</textarea>" in words
     assert 'value="what-I-saw"' in words
+
+
+def test_what_was_withdrawn_meanwhile_keeps_the_comment_and_offers_no_decision(
+    people: People, approval: Approval
+) -> None:
+    put([approval], state="withdrawn")
+    body = {"digest": approval.digest, "comment": "Looks good."}
+    answer = signed_in(people.approver).post(at(approval, "approval_approve"), body)
+    words = answer.content.decode()
+    assert answer.status_code == 409
+    assert "This approval is withdrawn." in words
+    assert ">Looks good.</textarea>" in words
+    assert ">Approve</button>" not in words
+    assert "as soon as enough have approved" not in words
 
 
 def test_a_rejection_needs_a_reason_and_ends_with_who_gave_it(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from django.test import Client
@@ -12,8 +13,8 @@ from clusters.models import Check, Cluster
 from fleetportal.accounts.models import User
 from fleetportal.accounts.principal import Principal
 from tests.support import People
-from tests.workspaces.conftest import MakePlan
-from workspaces.models import Plan
+from tests.workspaces.conftest import MakeDeployment, MakePlan
+from workspaces.models import CatalogModel, Plan
 from workspaces.selectors import plans as selectors
 from workspaces.services import plans
 from workspaces.services.questions import dry_run_send
@@ -37,6 +38,31 @@ def test_the_sentence_the_price_and_the_reasons_are_in_the_rows(
     assert "Fits, $3.20/h against $0.80/h." in html
     assert html.count('<details class="verdict ') == 9
     assert "data-deadline" in html
+
+
+def test_clusters_that_share_a_rank_are_not_all_called_the_first(make_plan: MakePlan) -> None:
+    found = {v.cluster: v.reason for v in selectors.verdicts_of(make_plan(replicas=6))}
+    assert "All 2 that fit in test are taken." in found["test-use1"]
+    assert "All 2 that fit in test are taken." in found["test-weu"]
+    one = {v.cluster: v.reason for v in selectors.verdicts_of(make_plan("other"))}
+    assert "First of 2 that fit in test." in one["test-use1"]
+
+
+def test_when_it_will_be_ready_says_which_starts_it_goes_by(
+    people: People, make_plan: MakePlan, make_deployment: MakeDeployment
+) -> None:
+    plan = make_plan()
+    found = selectors.verdicts_of(plan)
+    assert selectors.ready_words(plan, found) == ""
+    now = timezone.now()
+    begun = (now - timedelta(seconds=40)).isoformat()
+    phases = {"getting_nodes": begun, "ready": now.isoformat()}
+    deployment = make_deployment("chat", {"prod-weu": "ready"}, phases=phases)
+    words = "Ready in about 2 min plus soaks and approval"
+    assert selectors.ready_words(plan, found) == f"{words}."
+    other = CatalogModel.objects.exclude(pk=plan.model_id).first()
+    deployment.revisions.update(model=other)
+    assert selectors.ready_words(plan, found) == f"{words}, going by starts of other models."
 
 
 def test_the_selected_come_first_in_the_order_of_stages(make_plan: MakePlan) -> None:

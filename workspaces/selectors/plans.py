@@ -130,8 +130,10 @@ def _spread(constraints: Sequence[Mapping[str, Any]]) -> str:
 
 
 def ready_words(plan: Plan, found: Sequence[Verdict]) -> str:
-    """ "Ready in about 2 min plus approval.", from recent start-ups; empty while there are none."""
-    each = recent_startup_seconds()
+    """ "Ready in about 2 min plus soaks and approval.", from recent starts of the model; else of any
+    model, and it says so. Empty while there are none."""
+    own = recent_startup_seconds(plan.model_id)
+    each = own if own is not None else recent_startup_seconds()
     names = [v.cluster for v in found if v.verdict == "selected"]
     if each is None or not names:
         return ""
@@ -139,13 +141,17 @@ def ready_words(plan: Plan, found: Sequence[Verdict]) -> str:
     rows = Cluster.objects.managed().filter(name__in=names).values_list("environment", flat=True)
     stages = set(rows)
     total = words.duration(each * (len(stages) if staged else 1))
-    approval = " plus approval" if staged and "production" in stages else ""
-    return f"Ready in about {total}{approval}."
+    approval = " and approval" if staged and "production" in stages else ""
+    waits = f" plus soaks{approval}" if staged else ""
+    basis = "" if own is not None else ", going by starts of other models"
+    return f"Ready in about {total}{waits}{basis}."
 
 
-def recent_startup_seconds() -> float | None:
-    """Median seconds from the first phase to ready over recent workspaces; None: none is known."""
+def recent_startup_seconds(model: str = "") -> float | None:
+    """Median seconds from the first phase to ready over recent workspaces, of one model or of any;
+    None: none is known."""
     rows = Workspace.objects.filter(phases__has_key="ready").order_by("-created_at")
+    rows = rows.filter(revision__model=model) if model else rows
     spans = [_span(phases) for phases in rows.values_list("phases", flat=True)[:RECENT]]
     known = [span for span in spans if span is not None]
     return median(known) if known else None

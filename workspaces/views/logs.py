@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -27,17 +27,19 @@ FOLLOW_SECONDS = 0.7  # for the next ones: they come every few seconds
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What the query string names; a pod that is gone stays chosen, and its log is gone, too."""
+    """What the query string names. `gone`: a pod that it names and that is not there any more;
+    `pod` is another one then, and the page says so."""
 
     pod: str
     container: str
     previous: bool
     follow: bool
+    gone: str = ""
 
     @property
     def query(self) -> str:
         query = QueryDict(mutable=True)
-        query.update({"pod": self.pod, "container": self.container})
+        query.update({"pod": self.gone or self.pod, "container": self.container})
         if self.previous:
             query["previous"] = "1"
         if self.follow:
@@ -72,6 +74,8 @@ def workspace_logs_text(request: HttpRequest, pk: UUID) -> HttpResponse:
     """What was read last, as a file."""
     workspace = _workspace(request, pk)
     choice = _choice(request, sources(workspace))
+    if choice.gone:
+        raise Missing(f"The pod {choice.gone[:80]} is gone, and its log with it.")
     check = latest(principal_of(request), workspace, _request(choice))
     if check is None or "text" not in check.result:
         raise Missing("This log was not read in the last minutes.", remedy="Read it first.")
@@ -93,7 +97,8 @@ def _workspace(request: HttpRequest, pk: UUID) -> Workspace:
 def _choice(request: HttpRequest, pods: list[Source]) -> Choice:
     """From the query string, which a POST has, too; only names that exist."""
     asked = request.GET
-    pod = next((one for one in pods if one.pod == asked.get("pod")), pods[0] if pods else None)
+    wanted = asked.get("pod", "")
+    pod = next((one for one in pods if one.pod == wanted), pods[0] if pods else None)
     names = pod.containers if pod else ("",)
     container = asked.get("container", "")
     return Choice(
@@ -101,6 +106,7 @@ def _choice(request: HttpRequest, pods: list[Source]) -> Choice:
         container=container if container in names else names[0],
         previous=bool(asked.get("previous")),
         follow=bool(asked.get("follow")) and not asked.get("previous"),
+        gone=wanted if pod is None or wanted != pod.pod else "",
     )
 
 
@@ -121,13 +127,15 @@ def _look(request: HttpRequest, workspace: Workspace, choice: Choice) -> Check:
 def _context(
     workspace: Workspace, pods: list[Source], choice: Choice, check: Check | None
 ) -> dict[str, Any]:
-    containers = next((one.containers for one in pods if one.pod == choice.pod), ())
+    source = next((one for one in pods if one.pod == choice.pod), None)
     result = check.result if check else {}
+    shown = replace(choice, gone="")
     return {
         "workspace": workspace,
         "deployment": workspace.deployment,
         "pods": pods,
-        "containers": containers,
+        "containers": source.containers if source else (),
+        "never_before": choice.previous and source is not None and source.restarts == 0,
         "choice": choice,
         "check": check,
         "result": result,
@@ -136,5 +144,5 @@ def _context(
         "error": result.get("error", ""),
         "remedy": result.get("remedy", ""),
         "look_url": f"{reverse('workspace_logs', args=[workspace.pk])}?{choice.query}",
-        "file_url": f"{reverse('workspace_logs_text', args=[workspace.pk])}?{choice.query}",
+        "file_url": f"{reverse('workspace_logs_text', args=[workspace.pk])}?{shown.query}",
     }

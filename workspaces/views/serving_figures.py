@@ -10,7 +10,7 @@ from clusters.engine.telemetry.promql import signal_text
 from clusters.engine.telemetry.quantiles import Quantile
 from clusters.engine.telemetry.types import Tick
 from fleetportal.kit import charts
-from fleetportal.kit.format import exact, num
+from fleetportal.kit.format import duration, exact, num
 from workspaces.engine.serving import DAY, Line, rounded
 from workspaces.engine.serving_charts import CHARTS, Chart, Curve, curves_of, silence, values
 from workspaces.selectors.serving import Serving
@@ -26,7 +26,7 @@ def figures(serving: Serving) -> dict[str, Any]:
         "empty": serving.empty,
         "clusters": serving.clusters,
         "revisions": _legend(serving),
-        "note": "Shaded: without some of the clusters." if _partial(serving) else "",
+        "note": _note(serving),
         "sources": [
             {
                 "cluster": source.cluster,
@@ -38,6 +38,14 @@ def figures(serving: Serving) -> dict[str, Any]:
         "marks": [f"{exact(mark.at)} {mark.text}" for mark in serving.marks],
         "charts": {chart.key: _chart(chart, serving, marks) for chart in CHARTS},
     }
+
+
+def _note(serving: Serving) -> str:
+    """What a person cannot guess of the drawing."""
+    if not serving.lines:
+        return ""
+    told = f"One point for {duration(serving.asked.step)}. Band: p95 lies somewhere in this bucket."
+    return f"{told} Shaded: without some of the clusters." if _partial(serving) else told
 
 
 def _legend(serving: Serving) -> str:
@@ -73,6 +81,7 @@ def _chart(chart: Chart, serving: Serving, marks: Sequence[charts.Line]) -> dict
         marks=marks,
         shades=_partial(serving),
         days=serving.asked.seconds > DAY,
+        most=100 if chart.unit == "%" else None,
     )
     return {"figure": figure, "words": _now(chart, newest, found)}
 
