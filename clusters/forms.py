@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from clusters.engine.credential import CredentialError, Problem, parse_fields
+from clusters.engine.credential import CredentialError, Problem, parse_parts
 from clusters.engine.inventory import Quota
 from clusters.engine.kubeconfig import ClusterCredential, parse_kubeconfig
 from clusters.models import Cluster
@@ -47,7 +47,7 @@ class CredentialForm:
 
     def _read(self, data: Mapping[str, Any], files: Mapping[str, Any]) -> ClusterCredential:
         if self.mode == "fields":
-            return _parts({name: str(data.get(name, "")) for name in SENT_FIELDS})
+            return parse_parts({name: str(data.get(name, "")) for name in SENT_FIELDS})
         return parse_kubeconfig(_text(data, files), context=self.values["context"] or None)
 
     def _note(self, problems: tuple[Problem, ...]) -> None:
@@ -65,17 +65,6 @@ class CredentialForm:
             self.errors["kubeconfig" if hidden else one.field] = (
                 f"{'Server: ' if hidden else ''}{one}".strip()
             )
-
-
-def _parts(sent: Mapping[str, str]) -> ClusterCredential:
-    return parse_fields(
-        sent["server"],
-        sent["ca"],
-        sent["token"],
-        client_cert_pem=sent["client_cert"],
-        client_key_pem=sent["client_key"],
-        tls_server_name=sent["tls_server_name"],
-    )
 
 
 def _text(data: Mapping[str, Any], files: Mapping[str, Any]) -> bytes:

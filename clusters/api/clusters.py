@@ -13,7 +13,7 @@ from rest_framework.response import Response
 
 from clusters.api.metrics import MetricsActions
 from clusters.api.rows import ClusterDetail, ClusterRow, NodeRow, node_row
-from clusters.engine.credential import CredentialError, parse_fields
+from clusters.engine.credential import CredentialError, parse_parts
 from clusters.engine.kubeconfig import ClusterCredential, parse_kubeconfig
 from clusters.models import Check, Cluster
 from clusters.selectors.census import listed
@@ -201,14 +201,7 @@ def _credential(sent: dict[str, Any]) -> ClusterCredential:
     try:
         if "kubeconfig" in sent:
             return parse_kubeconfig(sent["kubeconfig"].encode(), context=sent.get("context"))
-        return parse_fields(
-            parts["server"],
-            parts["ca"],
-            parts["token"],
-            client_cert_pem=parts["client_cert"],
-            client_key_pem=parts["client_key"],
-            tls_server_name=parts["tls_server_name"],
-        )
+        return parse_parts(parts)
     except CredentialError as error:
         raise Invalid(
             [FieldProblem(one.field, one.message, one.remedy) for one in error.problems]

@@ -10,7 +10,7 @@ import base64
 import binascii
 import re
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -98,6 +98,18 @@ def parse_fields(
         client_cert_pem=good.get("client_cert", ""),
         client_key_pem=good.get("client_key", ""),
         tls_server_name=good["tls_server_name"],
+    )
+
+
+def parse_parts(sent: Mapping[str, str]) -> ClusterCredential:
+    """The same of parts by the names that forms and bodies have for them."""
+    return parse_fields(
+        sent["server"],
+        sent["ca"],
+        sent["token"],
+        client_cert_pem=sent["client_cert"],
+        client_key_pem=sent["client_key"],
+        tls_server_name=sent["tls_server_name"],
     )
 
 

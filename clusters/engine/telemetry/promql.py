@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 
 from clusters.engine.telemetry import gpus
-from clusters.engine.telemetry.runtimes import WANTED
+from clusters.engine.telemetry.runtimes import HISTOGRAMS, WANTED
 
 _POD = ("__name__", "namespace", "pod")
 _KEPT = (  # labels that the adapters read
@@ -63,33 +63,6 @@ def _join(*matchers: str) -> str:
 
 # --- the signals, one text each -----------------------------------------------------------------
 
-_HISTOGRAMS = {
-    "vllm": {
-        "ttft": "vllm:time_to_first_token_seconds",
-        "itl": "vllm:inter_token_latency_seconds",
-        "tpot": "vllm:request_time_per_output_token_seconds",
-        "e2e": "vllm:e2e_request_latency_seconds",
-        "queue": "vllm:request_queue_time_seconds",
-    },
-    "sglang": {
-        "ttft": "sglang:time_to_first_token_seconds",
-        "itl": "sglang:inter_token_latency_seconds",
-        "e2e": "sglang:e2e_request_latency_seconds",
-        "queue": "sglang:queue_time_seconds",
-    },
-    "tgi": {
-        "tpot": "tgi_request_mean_time_per_token_duration",
-        "e2e": "tgi_request_duration",
-        "queue": "tgi_request_queue_duration",
-    },
-    "triton": {"ttft": "nv_inference_first_response_histogram_ms"},
-    "trtllm": {
-        "ttft": "trtllm_time_to_first_token_seconds",
-        "itl": "trtllm_time_per_output_token_seconds",
-        "e2e": "trtllm_e2e_request_latency_seconds",
-        "queue": "trtllm_request_queue_time_seconds",
-    },
-}
 _API = 'handler=~"/v1/.*"'
 _PATH = '=~"/v1/.*|/generate"'
 _OURS = 'err=~"overloaded|incomplete|dropped|generation"'
@@ -145,8 +118,9 @@ def signal_text(
 
     None where the runtime does not export it as such.
     """
-    name = _HISTOGRAMS.get(runtime, {}).get(signal)
-    if name is not None:
+    names = HISTOGRAMS.get(runtime, {}).get(signal)
+    if names is not None:
+        name = names[0]
         inner = f"sum by (le) (rate({prefix}{name}_bucket{_braces(matchers)}[{window}]))"
         text = f"histogram_quantile({quantile:g}, {inner})"
         return f"{text} / 1000" if name.endswith("_ms") else text

@@ -10,13 +10,20 @@ from collections.abc import Callable, Mapping
 
 from clusters.engine.telemetry.exposition import Page, read
 from clusters.engine.telemetry.runtimes import kaito, sglang, tgi, triton, trtllm, vllm
-from clusters.engine.telemetry.runtimes.draft import Draft
+from clusters.engine.telemetry.runtimes.draft import Draft, Histograms
 from clusters.engine.telemetry.types import RuntimeReading
 
 _ADAPTERS = (vllm, sglang, tgi, trtllm, triton)
 _READERS: tuple[tuple[Callable[[Page], bool], Callable[[Page], RuntimeReading]], ...] = tuple(
     (adapter.speaks, adapter.read) for adapter in _ADAPTERS
 )
+HISTOGRAMS: Mapping[str, Histograms] = {  # runtime -> its histograms
+    "vllm": vllm.HISTOGRAMS,
+    "sglang": sglang.HISTOGRAMS,
+    "tgi": tgi.HISTOGRAMS,
+    "trtllm": trtllm.HISTOGRAMS,
+    "triton": triton.HISTOGRAMS,
+}
 WANTED = frozenset(name for adapter in _ADAPTERS for name in adapter.NAMES) | {*kaito.NAMES}
 
 
@@ -52,4 +59,4 @@ def read_download(body: bytes, *, prefix: str = "") -> Mapping[str, float]:
     return draft.gauges
 
 
-__all__ = ["WANTED", "read_download", "read_page", "read_runtime"]
+__all__ = ["HISTOGRAMS", "WANTED", "read_download", "read_page", "read_runtime"]

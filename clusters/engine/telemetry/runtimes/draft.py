@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from clusters.engine.telemetry.exposition import (
     Page,
@@ -14,6 +14,14 @@ from clusters.engine.telemetry.exposition import (
     total,
 )
 from clusters.engine.telemetry.types import Histogram, RuntimeReading
+
+Histograms = Mapping[str, tuple[str, ...]]  # signal -> its names, the newest first
+
+
+def series_of(histograms: Histograms) -> tuple[str, ...]:
+    """Every name that these histograms have on a page."""
+    names = (name for known in histograms.values() for name in known)
+    return tuple(name + end for name in names for end in ("_bucket", "_sum", "_count"))
 
 
 class Draft:
@@ -50,6 +58,10 @@ class Draft:
         held = histogram(self.page, name, scale=scale)
         if held is not None:
             self.histograms[signal] = held
+
+    def each_histogram(self, names: Histograms) -> None:
+        for signal, known in names.items():
+            self.histogram(signal, *known)
 
     def mean_of(self, signal: str, seconds: Sequence[Series], counts: Sequence[Series]) -> None:
         """A signal of which only the sum (in seconds) and the count are known."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from clusters.engine.telemetry.exposition import Page, Series
-from clusters.engine.telemetry.runtimes.draft import Draft, failed, under
+from clusters.engine.telemetry.runtimes.draft import Draft, failed, series_of, under
 from clusters.engine.telemetry.types import RuntimeReading
 
 _ALWAYS = (
@@ -25,16 +25,16 @@ _RUNNING, _WAITING, _USAGE = (
     "sglang:num_queue_reqs",
     "sglang:token_usage",
 )
-_HISTOGRAMS = {
-    "ttft": "sglang:time_to_first_token_seconds",
-    "itl": "sglang:inter_token_latency_seconds",
-    "e2e": "sglang:e2e_request_latency_seconds",
-    "queue": "sglang:queue_time_seconds",
+HISTOGRAMS = {
+    "ttft": ("sglang:time_to_first_token_seconds",),
+    "itl": ("sglang:inter_token_latency_seconds",),
+    "e2e": ("sglang:e2e_request_latency_seconds",),
+    "queue": ("sglang:queue_time_seconds",),
 }
 _RANKS = ("tp_rank", "pp_rank", "moe_ep_rank")
 NAMES = (
     _FINISHED, _ABORTED, _PROMPT, _GENERATED, _CACHED, _HTTP, _RUNNING, _WAITING, _USAGE,
-    *(name + end for name in _HISTOGRAMS.values() for end in ("_bucket", "_sum", "_count")),
+    *series_of(HISTOGRAMS),
 )  # fmt: skip
 
 
@@ -56,8 +56,7 @@ def read(page: Page) -> RuntimeReading:
         draft.counted("cache_hits", _CACHED)
         draft.counted("cache_queries", _PROMPT)
     _errors(draft)
-    for signal, name in _HISTOGRAMS.items():
-        draft.histogram(signal, name)
+    draft.each_histogram(HISTOGRAMS)
     draft.load(_RUNNING, _WAITING, _USAGE)
     return draft.reading()
 

@@ -8,7 +8,7 @@ value; until then it is 0, or there is no data.
 from __future__ import annotations
 
 from clusters.engine.telemetry.exposition import Page
-from clusters.engine.telemetry.runtimes.draft import Draft, only
+from clusters.engine.telemetry.runtimes.draft import Draft, only, series_of
 from clusters.engine.telemetry.types import RuntimeReading
 
 _ALWAYS = (
@@ -20,15 +20,15 @@ _PROMPT, _GENERATED = "tgi_request_input_length_sum", "tgi_request_generated_tok
 _PREFILL = "tgi_batch_inference_duration"
 _RUNNING, _WAITING = "tgi_batch_current_size", "tgi_queue_size"
 _OURS = ("overloaded", "incomplete", "dropped", "generation")  # the others are bad input
-_HISTOGRAMS = {
-    "tpot": "tgi_request_mean_time_per_token_duration",
-    "e2e": "tgi_request_duration",
-    "queue": "tgi_request_queue_duration",
+HISTOGRAMS = {
+    "tpot": ("tgi_request_mean_time_per_token_duration",),
+    "e2e": ("tgi_request_duration",),
+    "queue": ("tgi_request_queue_duration",),
 }
 NAMES = (
     _REQUESTS, _FAILED, _PROMPT, _GENERATED, f"{_PREFILL}_sum", f"{_PREFILL}_count",
     _RUNNING, _WAITING,
-    *(name + end for name in _HISTOGRAMS.values() for end in ("_bucket", "_sum", "_count")),
+    *series_of(HISTOGRAMS),
 )  # fmt: skip
 
 
@@ -42,8 +42,7 @@ def read(page: Page) -> RuntimeReading:
     _errors(draft)
     draft.counted("prompt_tokens", _PROMPT)
     draft.counted("generation_tokens", _GENERATED)
-    for signal, name in _HISTOGRAMS.items():
-        draft.histogram(signal, name)
+    draft.each_histogram(HISTOGRAMS)
     draft.mean_of(
         "prefill",
         only(page.series(f"{_PREFILL}_sum"), "method", "prefill"),

@@ -8,7 +8,7 @@ be added over replicas.
 from __future__ import annotations
 
 from clusters.engine.telemetry.exposition import Page, Series
-from clusters.engine.telemetry.runtimes.draft import Draft, only
+from clusters.engine.telemetry.runtimes.draft import Draft, only, series_of
 from clusters.engine.telemetry.types import RuntimeReading
 
 _ALWAYS = ("requests", "errors", "e2e", "queue", "waiting")
@@ -16,12 +16,13 @@ _SUCCESS, _FAILURE = "nv_inference_request_success", "nv_inference_request_failu
 _DURATION, _QUEUED = "nv_inference_request_duration_us", "nv_inference_queue_duration_us"
 _PENDING = "nv_inference_pending_request_count"
 _FIRST = "nv_inference_first_response_histogram_ms"
+HISTOGRAMS = {"ttft": (_FIRST,)}
 _TRT_REQUESTS, _TRT_CACHE = "nv_trt_llm_request_metrics", "nv_trt_llm_kv_cache_block_metrics"
 # What clients call: a request to it is counted again by each of its parts, and so is its failure.
 _FRONTS = ("ensemble", "tensorrt_llm_bls")
 NAMES = (
     _SUCCESS, _FAILURE, _DURATION, _QUEUED, _PENDING, _TRT_REQUESTS, _TRT_CACHE,
-    f"{_FIRST}_bucket", f"{_FIRST}_sum", f"{_FIRST}_count",
+    *series_of(HISTOGRAMS),
 )  # fmt: skip
 
 

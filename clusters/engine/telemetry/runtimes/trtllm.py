@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from clusters.engine.telemetry.exposition import Page
-from clusters.engine.telemetry.runtimes.draft import Draft
+from clusters.engine.telemetry.runtimes.draft import Draft, series_of
 from clusters.engine.telemetry.types import RuntimeReading
 
 _ALWAYS = ("requests", "ttft", "itl", "e2e", "queue", "running", "waiting", "kv_usage")
 _REQUESTS = "trtllm_request_success_total"
 _RUNNING, _WAITING = "trtllm_num_requests_running", "trtllm_num_requests_waiting"
 _USAGE = "trtllm_kv_cache_utilization"
-_HISTOGRAMS = {
-    "ttft": "trtllm_time_to_first_token_seconds",
-    "itl": "trtllm_time_per_output_token_seconds",
-    "e2e": "trtllm_e2e_request_latency_seconds",
-    "queue": "trtllm_request_queue_time_seconds",
+HISTOGRAMS = {
+    "ttft": ("trtllm_time_to_first_token_seconds",),
+    "itl": ("trtllm_time_per_output_token_seconds",),
+    "e2e": ("trtllm_e2e_request_latency_seconds",),
+    "queue": ("trtllm_request_queue_time_seconds",),
 }
 NAMES = (
     _REQUESTS, _RUNNING, _WAITING, _USAGE,
-    *(name + end for name in _HISTOGRAMS.values() for end in ("_bucket", "_sum", "_count")),
+    *series_of(HISTOGRAMS),
 )  # fmt: skip
 
 
@@ -29,7 +29,6 @@ def speaks(page: Page) -> bool:
 def read(page: Page) -> RuntimeReading:
     draft = Draft("trtllm", page, _ALWAYS)
     draft.counted("requests", _REQUESTS)
-    for signal, name in _HISTOGRAMS.items():
-        draft.histogram(signal, name)
+    draft.each_histogram(HISTOGRAMS)
     draft.load(_RUNNING, _WAITING, _USAGE)
     return draft.reading()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from clusters.engine.telemetry.exposition import Page
 from clusters.engine.telemetry.runtimes import kaito
-from clusters.engine.telemetry.runtimes.draft import Draft, failed, only, under
+from clusters.engine.telemetry.runtimes.draft import Draft, failed, only, series_of, under
 from clusters.engine.telemetry.types import RuntimeReading
 
 ALWAYS = (
@@ -27,7 +27,7 @@ _COUNTERS = {
     "cache_queries": _QUERIES,
     "cache_hits": _HITS,
 }
-_HISTOGRAMS = {
+HISTOGRAMS = {
     "ttft": ("vllm:time_to_first_token_seconds",),
     "itl": _ITL,  # the newer name wins: the older one is its alias, not more data
     "tpot": ("vllm:request_time_per_output_token_seconds",),
@@ -38,8 +38,7 @@ _RUNNING, _WAITING = "vllm:num_requests_running", "vllm:num_requests_waiting"
 NAMES = (
     _REQUESTS, _HTTP, _RUNNING, _WAITING, *_CACHE,
     *(name for names in _COUNTERS.values() for name in names),
-    *(name + end for names in _HISTOGRAMS.values() for name in names
-      for end in ("_bucket", "_sum", "_count")),
+    *series_of(HISTOGRAMS),
 )  # fmt: skip
 
 
@@ -53,8 +52,7 @@ def read(page: Page) -> RuntimeReading:
     _errors(draft)
     for signal, names in _COUNTERS.items():
         draft.counted(signal, *names)
-    for signal, names in _HISTOGRAMS.items():
-        draft.histogram(signal, *names)
+    draft.each_histogram(HISTOGRAMS)
     draft.load(_RUNNING, _WAITING, draft.first(*_CACHE))
     kaito.add_download(draft)
     return draft.reading()
