@@ -25,7 +25,7 @@ FILLED = ("instance_type", "source")  # no provider: clusters that name none
 LONGEST = {"provider": 20, "region": 60, "instance_type": 80, "source": 200}
 MOST_LINES = 5_000
 MOST_PROBLEMS = 50
-MOST_DOLLARS = 1e6
+LEAST_DOLLARS, MOST_DOLLARS = 0.01, 1e6  # what is less would be shown as $0.00
 NONE = "none"
 _FILL = {"instance_type": "Name the instance type.", "source": "Say who states the price."}
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
@@ -71,10 +71,18 @@ def read_sheet(text: str) -> tuple[list[Wish], list[Problem]]:
     if not rows:
         return [], [Problem(0, "csv", "It is empty.", f"Start with {','.join(COLUMNS)}.")]
     header = [cell.strip().lower() for cell in rows[0][1]]
-    problems = list(_header_problems(rows[0][0], header))
+    problems = _other_signs(rows[0]) or list(_header_problems(rows[0][0], header))
     if not problems and len(rows) - 1 > MOST_LINES:
         problems = [Problem(0, "csv", f"It has over {MOST_LINES:,} lines.", "Send it in parts.")]
     return ([], problems) if problems else _read_rows(header, rows[1:])
+
+
+def _other_signs(first: tuple[int, list[str]]) -> list[Problem]:
+    """Spreadsheets of half the world part columns by semicolons, and write 3,67 for 3.67."""
+    line, cells = first
+    found = [name for sign, name in ((";", "semicolons"), ("\t", "tabs")) if sign in cells[0]]
+    remedy = "Save it with commas between columns and points in numbers."
+    return [Problem(line, "csv", f"Its columns are parted by {name}.", remedy) for name in found]
 
 
 def _header_problems(line: int, header: list[str]) -> Iterator[Problem]:
@@ -162,8 +170,8 @@ def _dollars(text: str) -> float | str | None:
         value = math.nan
     if not text:
         return "It is empty."
-    if not 0 < value < MOST_DOLLARS:
-        return f"{text[:40]!r} is no price above 0 and below {MOST_DOLLARS:,.0f}."
+    if not LEAST_DOLLARS <= value < MOST_DOLLARS:
+        return f"{text[:40]!r} is no price from {LEAST_DOLLARS} to below {MOST_DOLLARS:,.0f}."
     return value
 
 

@@ -156,7 +156,7 @@ def test_a_price_is_set_on_the_page_and_its_history_shows_both(
 ) -> None:
     client = client_for(people.operator)
     bad = client.post("/prices/set/", {**_fields(P5), "as_of": "", "usd_per_hour": "zero"})
-    assert bad.status_code == 422 and "is no price above 0" in text(bad)
+    assert bad.status_code == 422 and "is no price from 0.01" in text(bad)
     sent = {**_fields(P5), "as_of": "", "usd_per_hour": "40"}
     assert client.post("/prices/set/", sent).status_code == 303
     query = "provider=aws&region=&instance_type=p5.48xlarge&capacity_type=on-demand"

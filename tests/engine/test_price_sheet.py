@@ -35,6 +35,8 @@ def test_the_word_none_takes_a_price_back() -> None:
         ("aws,,g6.xlarge,on-demand,,x,", 2, "usd_per_hour"),
         ("aws,,g6.xlarge,on-demand,0,x,", 2, "usd_per_hour"),
         ("aws,,g6.xlarge,on-demand,nan,x,", 2, "usd_per_hour"),
+        ("aws,,g6.xlarge,on-demand,1e-300,x,", 2, "usd_per_hour"),
+        ("aws,,g6.xlarge,on-demand,1e999,x,", 2, "usd_per_hour"),
         ("aws,,g6.xlarge,on-demand,inf,x,", 2, "usd_per_hour"),
         ("aws,,g6.xlarge,free,1,x,", 2, "capacity_type"),
         ("aws,,g6.xlarge,spot,1,x,yesterday", 2, "as_of"),
@@ -74,6 +76,14 @@ def test_empty_lines_count_but_are_no_prices() -> None:
 def test_a_wrong_header_is_named(text: str, field: str) -> None:
     wishes, problems = read_sheet(text)
     assert wishes == [] and problems[0].field == field
+
+
+@pytest.mark.parametrize(("sign", "name"), [(";", "semicolons"), ("\t", "tabs")])
+def test_a_sheet_without_commas_is_told_so_once(sign: str, name: str) -> None:
+    sheet = f"{HEAD}\naws,,g6.xlarge,spot,1,x,\n".replace(",", sign)
+    wishes, (problem,) = read_sheet(sheet)
+    assert wishes == [] and (problem.line, problem.field) == (1, "csv")
+    assert name in problem.message and "commas" in problem.remedy
 
 
 @given(st.text(max_size=400) | st.text(alphabet='",\n\rab1.', max_size=400))

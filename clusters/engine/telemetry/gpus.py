@@ -70,6 +70,7 @@ _INDEX = ("gpu", "device_index", "deviceidx", "gpu_id")
 _UUID = ("UUID", "device_uuid", "deviceuuid", "gpu_uuid")
 _MODEL = ("modelName", "device_type", "devicetype", "card_model", "card_series")
 _SERIAL = "serial_number"  # of AMD cards that say no uuid
+_EXPORTERS = ("dcgm-exporter", "metrics-exporter", "hami-device-plugin", "vgpu-monitor")
 _POD = ("pod", "pod_name", "podname")
 _NAMESPACE = ("namespace", "pod_namespace", "podnamespace")
 
@@ -106,7 +107,7 @@ def gpus_of(
             if card is None:
                 continue
             pod = _pod(labels, renamed)
-            if pod and pod not in known:
+            if pod and pod not in known and (renamed or not _of_exporter(labels)):
                 card.pods.add(pod)
             if field != "holder" and value >= 0:  # NaN is not
                 card.values[field] = value * factor
@@ -175,6 +176,13 @@ def _pod(labels: Labels, renamed: bool) -> str:
     pod = _first(labels, tuple(prefix + name for name in _POD))
     namespace = _first(labels, tuple(prefix + name for name in _NAMESPACE))
     return f"{namespace}/{pod}" if pod else ""
+
+
+def _of_exporter(labels: Labels) -> bool:
+    """Whether these are the names of the exporter's own pod: a Prometheus puts them on the series
+    of a card that nobody holds. In the past that pod may have had a name that nobody knows now."""
+    names = (labels.get("container", ""), _first(labels, _POD))
+    return any(word in name for name in names for word in _EXPORTERS)
 
 
 def _vendor(kind: str, labels: Labels) -> str:

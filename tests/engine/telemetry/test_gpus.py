@@ -70,6 +70,21 @@ def test_the_user_is_the_exported_pod_where_a_prometheus_renamed_it() -> None:
     assert [card.pods for card in read_gpus(body, "dcgm", "n")] == [("ml/chat-0",), (), ()]
 
 
+@pytest.mark.parametrize(
+    "labels",
+    [
+        'container="nvidia-dcgm-exporter",pod="nvidia-dcgm-exporter-x7"',
+        'container="exporter",pod="prom-dcgm-exporter-x7"',
+        'pod="dcgm-exporter-x7"',
+    ],
+)
+def test_cards_that_nobody_holds_are_not_held_by_an_exporter_whose_pod_is_gone(labels: str) -> None:
+    """Where no card is held, nothing tells that a Prometheus put the names there."""
+    row = f'DCGM_FI_DEV_GPU_UTIL{{gpu="0",UUID="u",namespace="gpu-operator",{labels}}} 0'
+    (card,) = read_gpus(page(row), "dcgm", "n")
+    assert card.pods == ()
+
+
 @pytest.mark.parametrize("body", [expositions.HAMI, expositions.HAMI_LEGACY])
 def test_hami_reads_by_new_and_legacy_names_and_its_ratio_is_percent(body: bytes) -> None:
     (card,) = read_gpus(body, "hami", "node-1")
