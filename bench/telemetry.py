@@ -10,7 +10,8 @@ import random
 import sys
 import time
 from collections.abc import Iterable, Mapping
-from itertools import pairwise
+from datetime import UTC, datetime
+from itertools import cycle, islice, pairwise
 from math import log
 from statistics import NormalDist
 
@@ -28,8 +29,11 @@ from clusters.engine.telemetry.types import (
     Scrape,
     Target,
 )
-from clusters.models import Cluster, ServingTick, Watch
+from clusters.models import Cluster, ServingPack, ServingTick, Watch
 from clusters.services.telemetry import Seen, looks_store
+from clusters.services.telemetry_packs import packs_due, span_pack
+from clusters.services.telemetry_retention import BATCH as PRUNED
+from clusters.services.telemetry_retention import ticks_prune
 
 CLUSTERS, NODES, CARDS, SUBJECTS, PODS = 20, 10, 8, 4, 2
 LOOKS = 4 * 61  # a little more than an hour
@@ -49,8 +53,11 @@ EXPORTED = (
     "cache_hits", "cache_queries", "e2e", "errors", "generation_tokens", "itl", "kv_usage",
     "preemptions", "prompt_tokens", "queue", "requests", "running", "tpot", "ttft", "waiting",
 )  # fmt: skip
-DAY = 86_400
-ROWS = {15: 6 * 3600 // 15, 60: 14 * 1440, 3600: 400 * 24}  # ticks of one subject that are kept
+HOUR, DAY = 3600, 86_400
+# Rows of one subject that are kept: ticks until they are packed, and packs.
+ROWS = {15: 6 * HOUR // 15, 60: 75, HOUR: 24}
+PACKS = {60: 14 * 24, HOUR: 400}
+PER_DAY = {60: 24, HOUR: 1}
 
 
 class Pod:
@@ -104,15 +111,18 @@ def lines() -> list[Line]:
     portal.clusters_create(fleet(CLUSTERS))
     clusters = list(Cluster.objects.order_by("name"))
     Watch.objects.bulk_create([Watch(cluster=one, lease_token=1) for one in clusters])
-    spent = run(clusters)
-    return [*speed(spent), *sizes()]
+    spent, held = run(clusters)
+    each = tick_bytes()
+    packing = pack()
+    found = [*speed(spent), _held(f"store {BATCH} clusters", held), *sizes(each)]
+    return [*found, _held(f"pack {SUBJECTS} series of a cluster", packing), _held_pruning()]
 
 
-def run(clusters: list[Cluster]) -> list[float]:
-    """An hour of looks. CPU seconds of every store of BATCH clusters."""
+def run(clusters: list[Cluster]) -> tuple[list[float], list[float]]:
+    """An hour of looks. CPU seconds of every store of BATCH clusters, and the database's."""
     dice = random.Random(1)
     worlds = {one.pk: _world(dice) for one in clusters}
-    spent = []
+    spent, held = [], []
     for look in range(LOOKS):
         for first in range(0, len(clusters), BATCH):
             batch = clusters[first : first + BATCH]
@@ -120,9 +130,32 @@ def run(clusters: list[Cluster]) -> list[float]:
                 Seen(one.pk, _scrape(NOON + 15 * look, worlds[one.pk], dice), 1) for one in batch
             ]
             began = time.process_time()
-            looks_store(seen)
+            held.append(looks_store(seen).held)
             spent.append(time.process_time() - began)
-    return spent
+    return spent, held
+
+
+def pack() -> list[float]:
+    """The hour, and a day that is put together from every series' hour. Seconds each time."""
+    hours = list(ServingTick.objects.filter(resolution=HOUR).order_by("pk"))
+    midnight = NOON // DAY * DAY
+    ServingTick.objects.filter(resolution=HOUR).delete()
+    for number, row in enumerate(hours):
+        others = islice(cycle(hours), number, number + 24)
+        ServingTick.objects.bulk_create(
+            ServingTick(
+                cluster_id=row.cluster_id,
+                subject=row.subject,
+                resolution=HOUR,
+                at=datetime.fromtimestamp(midnight + HOUR * hour, UTC),
+                packed=other.packed,
+            )
+            for hour, other in enumerate(others)
+        )
+    held: list[float] = []
+    while due := packs_due(datetime.fromtimestamp(NOON + DAY, UTC), most=CLUSTERS):
+        held += map(span_pack, due)
+    return held
 
 
 def _world(dice: random.Random) -> Mapping[Target, Pod]:
@@ -181,18 +214,35 @@ def _line(what: str, words: str) -> Line:
     return Line(what, words, "", None, "", None)
 
 
-def sizes() -> list[Line]:
+def _held(what: str, seconds: list[float]) -> Line:
+    ordered = sorted(seconds)
+    middle, worst = ordered[len(ordered) // 2] * 1e3, ordered[-1] * 1e3
+    return _line(f"{what}, writer held", f"{ms(middle)} median, {ms(worst)} worst")
+
+
+def _held_pruning() -> Line:
+    began = time.monotonic()
+    gone = ticks_prune(datetime.fromtimestamp(NOON + 8 * HOUR, UTC), batches=10)
+    return _held(f"prune {PRUNED} rows", [(time.monotonic() - began) * PRUNED / gone])
+
+
+def sizes(each: Mapping[int, float]) -> list[Line]:
     """Bytes a day that are written anew, and what stands there once everything is kept long
     enough, for 9, 100 and 1,000 clusters."""
-    found = []
-    each = tick_bytes()
-    per_day = SUBJECTS * sum(each[seconds] * DAY / seconds for seconds in ROWS)
-    kept = SUBJECTS * sum(each[seconds] * rows for seconds, rows in ROWS.items())
+    packs = pack_bytes()
+    found = [
+        _line(f"bytes of a tick of {seconds} s", f"{size:.0f}") for seconds, size in each.items()
+    ]
+    for seconds, size in packs.items():
+        found.append(_line(f"bytes of a pack of ticks of {seconds} s", f"{size:,.0f}"))
+    series = sum(each[seconds] * DAY / seconds for seconds in ROWS)
+    series += sum(packs[seconds] * rows for seconds, rows in PER_DAY.items())
+    kept = sum(each[seconds] * rows for seconds, rows in ROWS.items())
+    kept += sum(packs[seconds] * rows for seconds, rows in PACKS.items())
+    found.append(_line("bytes of one series in the end", f"{kept:,.0f}"))
     state, hours = _size("telemetry") + _size("heatrow"), _hour_bytes()
-    per_day += hours * 24
-    kept += state + hours * 24 * 7 + 250 * 24 * 393
-    for seconds, size in each.items():
-        found.append(_line(f"bytes of a tick of {seconds} s", f"{size:.0f}"))
+    per_day = SUBJECTS * series + hours * 24
+    kept = SUBJECTS * kept + state + hours * 24 * 7 + 250 * 24 * 393
     found.append(_line("bytes of an hour of 80 cards", f"{hours:,.0f}"))
     found.append(_line("bytes of the state now", f"{state:,.0f}"))
     for count in (9, 100, 1_000):
@@ -211,6 +261,20 @@ def tick_bytes() -> dict[int, float]:
             "clusters_servingtick) FROM clusters_servingtick GROUP BY resolution"
         )
         return {seconds: overhead - mean + size for seconds, size, mean in cursor.fetchall()}
+
+
+def pack_bytes() -> dict[int, float]:
+    """With its share of the indexes, by length of the ticks: whole spans only."""
+    overhead = _total("servingpack") / ServingPack.objects.count()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT avg(length(packed)) FROM clusters_servingpack")
+        mean = cursor.fetchone()[0]
+        cursor.execute(
+            "SELECT resolution, avg(length(packed)) FROM clusters_servingpack "
+            "WHERE resolution = 60 OR start = (SELECT min(start) FROM clusters_servingpack) "
+            "GROUP BY resolution"
+        )
+        return {seconds: overhead - mean + size for seconds, size in cursor.fetchall()}
 
 
 def _hour_bytes() -> float:

@@ -12,6 +12,7 @@ from clusters.models.clusters import Cluster
 from fleetportal.pulse.models import Leased
 
 RESOLUTIONS = (15, 60, 3600)  # seconds of one tick
+SPANS = {60: 3600, 3600: 86_400}  # seconds of one tick, and of the ticks that share a row later
 
 
 class Watch(Leased):
@@ -119,6 +120,31 @@ class ServingTick(models.Model):
 
     def __str__(self) -> str:
         return f"{self.subject} {self.at:%H:%M:%S}"
+
+
+class ServingPack(models.Model):
+    """Ticks of one series over a whole span, moved here once it is over: an hour of minutes or a
+    day of hours. A tick that is a row as well is newer there (selectors.telemetry.ticks)."""
+
+    cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="packs")
+    subject = models.CharField(max_length=320)  # as ServingTick has it
+    resolution = models.PositiveSmallIntegerField()  # seconds of one tick
+    start = models.DateTimeField()  # of the span, a multiple of SPANS[resolution] since 1970
+    packed = models.BinaryField()  # engine.telemetry.packing: ticks by place in the span
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["cluster", "subject", "resolution", "start"], name="pack_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(resolution__in=tuple(SPANS)), name="pack_resolution"
+            ),
+        ]
+        indexes = [models.Index(fields=["resolution", "start"], name="pack_age")]
+
+    def __str__(self) -> str:
+        return f"{self.subject} {self.start:%Y-%m-%d %H:%M} by {self.resolution} s"
 
 
 class InventoryMoment(models.Model):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
+from django.db.models import Q, Value
 
-from clusters.engine.telemetry.packing import pack_tick, unpack_tick
+from clusters.engine.telemetry.packing import pack_tick, unpack_tick, unpack_ticks
 from clusters.engine.telemetry.types import GpuSample, ServingNow, Tick
-from clusters.models import ServingTick, Telemetry
+from clusters.models import ServingPack, ServingTick, Telemetry
+from clusters.models.telemetry import SPANS
 
 _samples = msgspec.msgpack.Decoder(tuple[GpuSample, ...])
 _serving = msgspec.msgpack.Decoder(tuple[ServingNow, ...])
@@ -81,20 +83,49 @@ def ticks(
     start: datetime,
     end: datetime,
 ) -> Iterator[TickAt]:
-    """Ticks that begin in [start, end), by cluster, subject and time: one query."""
-    rows = (
-        ServingTick.objects.filter(
-            cluster_id__in=list(clusters),
-            subject__in=list(subjects),
-            resolution=resolution,
-            at__gte=start,
-            at__lt=end,
-        )
-        .order_by("cluster_id", "subject", "at")
-        .values_list("cluster_id", "subject", "at", "packed")
+    """Ticks that begin in [start, end), by cluster, subject and time: one query.
+
+    A tick that is a row and in a pack is the row's.
+    """
+    mine = Q(cluster_id__in=list(clusters), subject__in=list(subjects), resolution=resolution)
+    fresh: dict[_Key, bytes] = {}
+    found: dict[_Key, Tick] = {}
+    for pk, subject, at, packed, is_pack in _stored(mine, resolution, start, end):
+        if is_pack:
+            found |= {(pk, subject, when): one for when, one in _each(packed, at, resolution)}
+        else:
+            fresh[pk, subject, at] = bytes(packed)
+    for key in sorted({*fresh, *found}):
+        if start <= key[2] < end:
+            tick = unpack_tick(fresh[key]) if key in fresh else found[key]
+            yield TickAt(key[0], key[1], resolution, key[2], tick)
+
+
+_Key = tuple[UUID, str, datetime]
+
+
+def _stored(
+    mine: Q, resolution: int, start: datetime, end: datetime
+) -> Iterable[tuple[UUID, str, datetime, bytes | memoryview, int]]:
+    """Cluster, subject, start, bytes, and whether it is a pack. In one statement, so that a tick
+    which moves into its pack meanwhile is seen in one of them."""
+    rows = ServingTick.objects.filter(mine, at__gte=start, at__lt=end).values_list(
+        "cluster_id", "subject", "at", "packed", Value(0)
     )
-    for cluster_id, subject, at, packed in rows:
-        yield TickAt(cluster_id, subject, resolution, at, unpack_tick(bytes(packed)))
+    if resolution not in SPANS:
+        return rows
+    earlier = start - timedelta(seconds=SPANS[resolution])
+    packs = ServingPack.objects.filter(mine, start__gt=earlier, start__lt=end).values_list(
+        "cluster_id", "subject", "start", "packed", Value(1)
+    )
+    return rows.union(packs, all=True)
+
+
+def _each(
+    packed: bytes | memoryview, start: datetime, resolution: int
+) -> Iterator[tuple[datetime, Tick]]:
+    for place, tick in unpack_ticks(bytes(packed)).items():
+        yield start + timedelta(seconds=place * resolution), tick
 
 
 def decode_samples(packed: bytes | memoryview) -> tuple[GpuSample, ...]:

@@ -13,17 +13,16 @@ from django.utils import timezone
 
 from clusters.engine.telemetry import chunks
 from clusters.engine.telemetry.chunks import Hour
-from clusters.engine.telemetry.packing import pack_tick
 from clusters.engine.telemetry.past import PastHour, idle_longer
 from clusters.engine.telemetry.types import Tick
 from clusters.models import Cluster, GpuHour, ServingTick, Telemetry, Watch
 from clusters.selectors.telemetry import decode_samples
 from clusters.services.heat import heat_store
+from clusters.services.telemetry_packs import SERIES, ticks_fill
 from clusters.services.telemetry_rollups import HOUR, MINUTE, hour_again
 from fleetportal.kit.news import changed
 
 REACH = timedelta(days=7)
-BATCH = 250  # rows of one transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,21 +57,12 @@ def backfill_store(
 
     In small transactions; the one that says so comes last, so that a crash reads it again.
     """
-    rows = [
-        ServingTick(
-            cluster_id=cluster_id,
-            subject=subject,
-            resolution=MINUTE,
-            at=datetime.fromtimestamp(at, UTC),
-            packed=pack_tick(tick),
-        )
-        for subject, held in ticks.items()
-        for at, tick in held.items()
-    ]
-    for first in range(0, len(rows), BATCH):
-        if not _insert(cluster_id, token, rows[first : first + BATCH]):
+    subjects = list(ticks)
+    for first in range(0, len(subjects), SERIES):
+        part = {subject: ticks[subject] for subject in subjects[first : first + SERIES]}
+        if not _insert(cluster_id, token, part):
             return False
-    return _finish(cluster_id, token, start, list(ticks), gpus)
+    return _finish(cluster_id, token, start, subjects, gpus)
 
 
 def backfill_done(*, cluster_id: UUID, until: float) -> None:
@@ -103,11 +93,15 @@ def backfill_idle(*, cluster_id: UUID, token: int, hours: Sequence[tuple[float, 
     return True
 
 
-def _insert(cluster_id: UUID, token: int, rows: Sequence[ServingTick]) -> bool:
+def _insert(cluster_id: UUID, token: int, ticks: Mapping[str, Mapping[float, Tick]]) -> bool:
+    read = {
+        subject: {datetime.fromtimestamp(at, UTC): tick for at, tick in held.items()}
+        for subject, held in ticks.items()
+    }
     with transaction.atomic():
         if not _ours(cluster_id, token):
             return False
-        ServingTick.objects.bulk_create(rows, ignore_conflicts=True)
+        ticks_fill(cluster_id, MINUTE, read)
         return True
 
 

@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from clusters.engine.telemetry.differences import merge
-from clusters.engine.telemetry.packing import pack_tick, unpack_tick
+from clusters.engine.telemetry.packing import pack_tick
 from clusters.engine.telemetry.types import Tick
 from clusters.models import ServingTick
+from clusters.selectors.telemetry import ticks
 
 MINUTE, HOUR = 60, 3600  # seconds
 _FINER = {MINUTE: 15, HOUR: MINUTE}
@@ -45,19 +46,19 @@ def _merged(
     finer = _FINER[resolution]
     last = datetime.fromtimestamp(floor(at, finer), UTC)
     found: dict[str, list[Tick]] = defaultdict(list)
-    rows = ServingTick.objects.filter(
-        cluster_id=cluster_id,
-        subject__in=list(subjects),
+    stored = ticks(
+        clusters=[cluster_id],
+        subjects=subjects,
         resolution=finer,
-        at__gte=start,
-        at__lt=start + timedelta(seconds=resolution),
-    ).order_by("at")
-    for subject, when, packed in rows.values_list("subject", "at", "packed"):
-        if fresh is None or subject not in fresh or when != last:
-            found[subject].append(unpack_tick(bytes(packed)))
+        start=start,
+        end=start + timedelta(seconds=resolution),
+    )
+    for one in stored:
+        if fresh is None or one.subject not in fresh or one.at != last:
+            found[one.subject].append(one.tick)
     for subject, tick in (fresh or {}).items():
         found[subject].append(tick)
-    return {subject: merge(ticks) for subject, ticks in found.items()}
+    return {subject: merge(parts) for subject, parts in found.items()}
 
 
 def hour_again(cluster_id: UUID, subjects: Collection[str], at: float) -> list[ServingTick]:
@@ -66,16 +67,16 @@ def hour_again(cluster_id: UUID, subjects: Collection[str], at: float) -> list[S
 
 
 def _rows(
-    cluster_id: UUID, resolution: int, at: float, ticks: Mapping[str, Tick]
+    cluster_id: UUID, resolution: int, at: float, merged: Mapping[str, Tick]
 ) -> list[ServingTick]:
     start = datetime.fromtimestamp(floor(at, resolution), UTC)
-    return list(_each(cluster_id, resolution, start, ticks))
+    return list(_each(cluster_id, resolution, start, merged))
 
 
 def _each(
-    cluster_id: UUID, resolution: int, start: datetime, ticks: Mapping[str, Tick]
+    cluster_id: UUID, resolution: int, start: datetime, merged: Mapping[str, Tick]
 ) -> Iterable[ServingTick]:
-    for subject, tick in ticks.items():
+    for subject, tick in merged.items():
         yield ServingTick(
             cluster_id=cluster_id,
             subject=subject,

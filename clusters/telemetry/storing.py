@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import ParamSpec, TypeVar
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from django.utils import timezone
 
 from clusters.engine.telemetry.types import Scrape
 from clusters.services.telemetry import Seen, looks_store
+from clusters.services.telemetry_packs import packs_due, span_pack
 from clusters.services.telemetry_retention import hours_prune, ticks_prune
 from fleetportal.pulse import leases
 
@@ -27,6 +29,8 @@ LONGEST = 0.05  # seconds of a transaction; batches shrink above it
 LEAST, MOST = 4, 40  # clusters in one transaction
 PAUSE = 0.02  # seconds between two transactions, so that others may write
 PRUNE_EVERY = 5.0  # seconds
+PRUNES = 8  # steps that delete, at most, each time
+PACKS = 10  # transactions that pack ticks of each length, at most, each time
 LEASE = 30.0
 
 P = ParamSpec("P")
@@ -36,12 +40,14 @@ R = TypeVar("R")
 class Storer:
     """One per process. Its database work happens on one thread of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, prune_every: float = PRUNE_EVERY) -> None:
+        self._prune_every = prune_every
         self._waiting: dict[UUID, Seen] = {}
         self._rung = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, "telemetry-db")
         self._size = 10
         self.stored = 0  # scrapes
+        self.packed = 0  # spans of ticks
         self.lost = 0  # scrapes whose watch was not ours any more
         self.slowest = 0.0  # seconds that the database was held at most
 
@@ -105,15 +111,21 @@ class Storer:
     async def _prune(self) -> None:
         """One process at a time; a step at a time, so that scrapes need not wait."""
         while True:
-            await asyncio.sleep(PRUNE_EVERY)
+            await asyncio.sleep(self._prune_every)
             try:
-                await self.call(_prune)
+                if await self.call(leases.hold, "telemetry-retention", seconds=LEASE) is not None:
+                    await self._tidy(timezone.now())
             except Exception:
                 log.exception("telemetry.prune_failed")
 
-
-def _prune() -> None:
-    if leases.hold("telemetry-retention", seconds=LEASE) is not None:
-        now = timezone.now()
-        ticks_prune(now, batches=4)
-        hours_prune(now, batches=1)
+    async def _tidy(self, now: datetime) -> None:
+        """Delete what is too old, pack what is over."""
+        for _ in range(PRUNES):
+            gone = await self.call(ticks_prune, now, batches=1)
+            if not gone + await self.call(hours_prune, now, batches=1):
+                break
+            await asyncio.sleep(PAUSE)
+        for due in await self.call(packs_due, now, most=PACKS):
+            self.slowest = max(self.slowest, await self.call(span_pack, due))
+            self.packed += 1
+            await asyncio.sleep(PAUSE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from clusters.engine.telemetry.types import (
@@ -16,6 +17,7 @@ from clusters.engine.telemetry.types import (
 )
 from clusters.models import Cluster, ServingTick, Telemetry, Watch
 from clusters.selectors.telemetry import decode_samples, decode_serving, unpack_tick
+from clusters.services.telemetry_packs import packs_due, span_pack
 from tests.clusters.rows import make_cluster
 
 NOON = 1_800_000_000.0  # a multiple of 3,600: the start of an hour
@@ -95,6 +97,16 @@ def counted(cluster: Cluster, name: str = "requests", resolution: int = 15) -> d
     """One counter of the ticks that have it, by seconds after noon."""
     ticks = stored(cluster, resolution).items()
     return {at: tick.counters[name] for at, tick in ticks if name in tick.counters}
+
+
+def pack_all(now: datetime) -> int:
+    """Pack every tick that is due. How many spans there were."""
+    spans = 0
+    while due := packs_due(now, most=5):
+        for one in due:
+            span_pack(one)
+        spans += len(due)
+    return spans
 
 
 def cards(cluster: Cluster) -> tuple[GpuSample, ...]:

@@ -20,9 +20,9 @@ from clusters.engine.telemetry.prometheus import Answer
 from clusters.engine.telemetry.types import GpuSample, Scrape, Tick
 from clusters.gateway.errors import Garbage
 from clusters.gateway.stream import StreamClient
-from clusters.models import Cluster, GpuHour, HeatRow, ServingTick, Telemetry, Watch
+from clusters.models import Cluster, GpuHour, HeatRow, ServingPack, ServingTick, Telemetry, Watch
 from clusters.selectors.metrics import MetricsSettings, metrics_of
-from clusters.selectors.telemetry import measured, pack_tick, unpack_tick
+from clusters.selectors.telemetry import measured, pack_tick, ticks
 from clusters.services.telemetry_backfill import REACH
 from clusters.telemetry.asking import Prometheus, prometheus_of
 from clusters.telemetry.backfill import Backfill
@@ -54,8 +54,14 @@ def row(transactional_db: None) -> Cluster:
 
 
 def ticks_of(row: Cluster, resolution: int) -> dict[int, Tick]:
-    rows = ServingTick.objects.filter(cluster=row, resolution=resolution, subject=SUBJECT)
-    return {int(one.at.timestamp()): unpack_tick(bytes(one.packed)) for one in rows.order_by("at")}
+    found = ticks(
+        clusters=[row.pk],
+        subjects=[SUBJECT],
+        resolution=resolution,
+        start=_at(0),
+        end=_at(time.time()),
+    )
+    return {int(one.at.timestamp()): one.tick for one in found}
 
 
 def read_back(cluster: SimCluster, row: Cluster, hours: int, token: int = TOKEN) -> int:
@@ -157,9 +163,10 @@ def test_what_the_portal_saw_itself_is_never_written_over(
 ) -> None:
     second = read_back(cluster, row, 2) + HOUR  # of the first one the simulator knows a part only
     at = datetime.fromtimestamp(second + 600, UTC)
-    minutes = ServingTick.objects.filter(cluster=row, resolution=60)
-    minutes.exclude(at=at).delete()
-    assert minutes.update(packed=_one_tick(1234)) == 1
+    ServingPack.objects.all().delete()
+    ServingTick.objects.create(
+        cluster=row, subject=SUBJECT, resolution=60, at=at, packed=_one_tick(1234)
+    )
     assert GpuHour.objects.filter(cluster=row).update(packed=b"ours", backfilled=False) >= 1
     read_back(cluster, row, 2)
     found = {start: tick for start, tick in ticks_of(row, 60).items() if start >= second}
@@ -181,7 +188,7 @@ def test_an_hour_that_is_too_large_is_read_in_halves(cluster: SimCluster, row: C
     """The simulator refuses what is longer than a quarter of an hour, as a cap on bytes would."""
     second = read_back(cluster, row, 2) + HOUR
     whole = ticks_of(row, 60)
-    ServingTick.objects.all().delete()
+    ServingPack.objects.all().delete()
     found: dict[float, Tick] = {}
 
     async def read(client: StreamClient) -> None:
@@ -270,6 +277,7 @@ async def _known(client: StreamClient) -> Callable[[], list[Pod]]:
 def test_a_collector_that_lost_the_watch_reads_no_past(cluster: SimCluster, row: Cluster) -> None:
     read_back(cluster, row, 1, token=TOKEN - 1)
     assert not ServingTick.objects.filter(cluster=row).exists()
+    assert not ServingPack.objects.filter(cluster=row).exists()
     assert not GpuHour.objects.filter(cluster=row).exists()
 
 

@@ -19,6 +19,7 @@ from fleetportal.accounts.models import User
 from fleetportal.accounts.principal import Principal
 from fleetportal.journal.models import Event
 from tests.clusters.rows import node, pool
+from tests.clusters.telemetry_rows import pack_all
 from tests.conftest import ApiFor, CountQueries
 from tests.factories import make_served, put
 from tests.support import People
@@ -206,6 +207,18 @@ def test_a_million_tokens_as_seen_over_the_last_day(people: People) -> None:
     tick(rows[0], NOW - timedelta(hours=2), 1_000_000)
     tick(rows[0], NOW - timedelta(hours=30), 1)
     assert cost_of(deployment, NOW).observed == pytest.approx(2.0)
+
+
+def test_a_million_tokens_cost_the_same_when_hours_are_packed(people: People) -> None:
+    deployment, rows = served(people)
+    put(rows, price_per_hour=4.0)
+    hour = NOW.replace(minute=0, second=0, microsecond=0)
+    for ago in range(1, 40):
+        tick(rows[0], hour - timedelta(hours=ago), 1_000_000 + ago)
+    before = cost_of(deployment, NOW)
+    assert pack_all(NOW + timedelta(days=2)) > 1
+    assert not ServingTick.objects.exists()
+    assert cost_of(deployment, NOW) == before
 
 
 def idle_cluster(workspace: Workspace, idle_hours: float, price: float | None) -> None:

@@ -18,12 +18,13 @@ from clusters.engine.telemetry.types import Histogram, ServingNow, Tick
 from clusters.models import ServingTick, Telemetry
 from fleetportal.accounts.models import User
 from fleetportal.accounts.principal import Principal
+from tests.clusters.telemetry_rows import pack_all
 from tests.conftest import ApiFor, CountQueries
 from tests.factories import make_served, put
 from tests.support import People
 from tests.workspaces.conftest import MakeDeployment
 from tests.workspaces.fleet_rows import make_fleet
-from workspaces.engine.serving import BY_KEY, rate
+from workspaces.engine.serving import BY_KEY, RANGES, rate
 from workspaces.models import Deployment, Workspace
 from workspaces.selectors.serving import places_of, serving_heard, serving_of
 
@@ -153,6 +154,21 @@ def test_stages_of_rollouts_are_marked(people: People) -> None:
     assert texts == [f"r1 {stage.name} started", f"r1 {stage.name} passed", "r1 rolled back"]
     put([stage], started_at=NOW - timedelta(hours=5))
     assert len(serving_of(deployment, HOUR, "", NOW).marks) == 2
+
+
+def test_every_range_shows_the_same_when_ticks_are_packed(chat: Deployment) -> None:
+    east, west = workspaces(chat)
+    for one in (east, west):
+        for ago in range(0, 8 * 86_400, 3600):
+            measure(one, ago, tick(3600, seconds=3600.0), resolution=3600)
+        for ago in range(0, 26 * 3600, 120):
+            held = tick(ago % 7) if ago % 600 else tick(0, counters={}, pods_answered=0)
+            measure(one, ago, held, resolution=60)
+        measure(one, 30)
+    before = [serving_of(chat, asked, "", NOW) for asked in RANGES]
+    assert pack_all(NOW + timedelta(minutes=30)) > 26
+    assert ServingTick.objects.count() < 2 * (24 + 2 * 60 + 2)
+    assert [serving_of(chat, asked, "", NOW) for asked in RANGES] == before
 
 
 def test_queries_do_not_grow_with_clusters(

@@ -14,10 +14,10 @@ from uuid import UUID
 
 from clusters.engine.idle import IdleGroup
 from clusters.engine.prices import CAPACITY_TYPES, ON_DEMAND
-from clusters.engine.telemetry.packing import unpack_tick
-from clusters.models import HeatRow, ServingTick
+from clusters.models import HeatRow
 from clusters.pricing import Version, newest, price_steps
 from clusters.selectors.idle import idle_count, idle_lines, readable
+from clusters.selectors.telemetry import ticks
 from fleetportal.journal.models import Event
 from workspaces.engine.cost import (
     HELD,
@@ -215,18 +215,18 @@ def _at_peak(living: Sequence[Workspace]) -> float | None:
 def _observed(living: Sequence[Workspace], now: datetime) -> float | None:
     """$ over tokens of the hours of the last day that were measured, at today's price."""
     subjects = {(row.cluster_id, f"{row.namespace}/{row.name}"): row for row in living}
-    rows = ServingTick.objects.filter(
-        cluster_id__in={pk for pk, _ in subjects},
-        subject__in={name for _, name in subjects},
+    rows = ticks(
+        clusters={pk for pk, _ in subjects},
+        subjects={name for _, name in subjects},
         resolution=3600,
-        at__gte=now - DAY,
+        start=now - DAY,
+        end=now,
     )
     usd = tokens = 0.0
-    for cluster, subject, packed in rows.values_list("cluster_id", "subject", "packed"):
-        row = subjects.get((cluster, subject))
+    for one in rows:
+        row, tick = subjects.get((one.cluster_id, one.subject)), one.tick
         if row is None or row.price_per_hour is None:
             continue
-        tick = unpack_tick(bytes(packed))
         counted = [tick.counters[name] for name in TOKENS if name in tick.counters]
         if counted:
             usd += row.price_per_hour * tick.seconds / 3600

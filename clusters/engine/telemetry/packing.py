@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import msgspec
 
+from clusters.engine.telemetry.columns import Columns, columns_of, ticks_of
 from clusters.engine.telemetry.types import (
     COUNTERS,
     GAUGES,
@@ -41,6 +42,7 @@ _SGLANG_TOKEN = (0.002, 0.004, 0.006, 0.008, 0.01, 0.015, 0.02, 0.025, 0.03, 0.0
 _TGI = tuple(0.00015 * 1.5**power for power in range(35))
 
 _tick = msgspec.msgpack.Decoder(Tick)
+_columns = msgspec.msgpack.Decoder(tuple[Columns, ...])
 _readings = msgspec.msgpack.Decoder(dict[str, RuntimeReading])
 _encoder = msgspec.msgpack.Encoder()
 
@@ -54,6 +56,17 @@ def pack_tick(tick: Tick) -> bytes:
 def unpack_tick(packed: bytes) -> Tick:
     """Raises ValueError on bytes that are no tick."""
     return _decoded(packed, _tick)
+
+
+def pack_ticks(ticks: Mapping[int, Tick]) -> bytes:
+    """Ticks of one series by their place in a span, in less than half of what each takes alone."""
+    return _deflated(_encoder.encode(columns_of(ticks)))
+
+
+def unpack_ticks(packed: bytes) -> dict[int, Tick]:
+    """By place. Raises ValueError on bytes that are no ticks."""
+    columns = _decoded(packed, _columns)
+    return ticks_of(columns)
 
 
 def pack_readings(readings: Mapping[str, RuntimeReading]) -> bytes:

@@ -115,7 +115,8 @@ def idle_sum(rows: Rows) -> IdleSum:
 
 
 def traffic(clusters: Sequence[Cluster], now: datetime) -> Traffic:
-    """Of the newest minute that is stored for these clusters (two queries)."""
+    """Of the newest minute that is stored for these clusters (two queries). So young a minute is
+    never in a pack (telemetry_packs.SETTLED)."""
     pks = {cluster.pk for cluster in clusters}
     rows = _theirs(ServingTick.objects.filter(resolution=MINUTE, at__gte=now - TICKS_OLD), pks)
     found = rows.order_by("at").values_list("cluster_id", "subject", "at", "packed")
