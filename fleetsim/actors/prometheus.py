@@ -86,6 +86,8 @@ def answer(m: Member, method: str, path: str, body: bytes) -> Response:
     if route.startswith("/api/v1/label/") and route.endswith("/values"):
         parameters["label"] = [route.split("/")[4]]
         handler = _values
+    if handler is _query_range and loads.millis(m) - m.joined < m.spec.young * 1000:
+        return _error(503, "unavailable", "simulated: what lives here since a week is being made")
     if handler is None or method not in ("GET", "POST"):
         return Response(404, b"404 page not found\n", "text/plain")
     try:

@@ -55,6 +55,7 @@ class ClusterSpec:
     inference_set_served: bool = True
     exporters: bool = False  # DCGM and HAMi exporters on GPU nodes, and a Prometheus
     past: float = 0.0  # real seconds in which new engines count as a week old (the story's)
+    young: float = 0.0  # real seconds until the Prometheus tells of a past that no engine changes
     load: list[LoadRule] = field(default_factory=list)
 
     def __post_init__(self) -> None:

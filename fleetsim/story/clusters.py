@@ -20,6 +20,8 @@ H100_NVL = "Standard_NC40ads_H100_v5"
 H100_NVL_PAIR = "Standard_NC80adis_H100_v5"
 
 
+# A portal that is told the past before the story's engines stand never hears of them.
+YOUNG = 80.0  # seconds
 # Card 7 of the training node reported a double-bit memory error 26 hours before the story begins.
 BROKEN_CARD = {"fleetsim.dev/xid": "7:48:93600"}
 HOT_AISLE = {"fleetsim.dev/hot": "yes"}
@@ -45,6 +47,7 @@ def _azure(environment: str, region: str, quotas: list[Spec], **more: Any) -> Sp
         "grants": TEAMS,
         "exporters": True,
         "past": 900.0,
+        "young": YOUNG,
         **more,
     }
 
@@ -59,6 +62,7 @@ def _byo(environment: str, region: str, provider: str, nodes: list[Spec], **more
         "grants": TEAMS,
         "exporters": True,
         "past": 900.0,
+        "young": YOUNG,
         **more,
     }
 

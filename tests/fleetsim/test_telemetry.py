@@ -448,3 +448,14 @@ def test_the_fault_slow_slows_latency_too() -> None:
     calm.serve()
     text = "sum(vllm:e2e_request_latency_seconds_sum) / sum(vllm:e2e_request_latency_seconds_count)"
     assert world.value(text) == pytest.approx(2 * calm.value(text), rel=0.05)
+
+
+def test_a_young_cluster_tells_of_its_past_once_it_is_made() -> None:
+    """Engines that come late would change an answer about the past."""
+    world = World(young=60)
+    asked = {"query": "up", "start": world.now - 600, "end": world.now, "step": "1m"}
+    status, body = world.api("query_range", **asked)
+    assert (status, body["errorType"]) == (503, "unavailable")
+    assert world.api("query", query="up")[0] == 200
+    world.bench.pass_time(61)
+    assert world.api("query_range", **asked)[0] == 200
