@@ -121,7 +121,7 @@ def _approval(stage: StageView, gate: GateView) -> WaitingFor:
     action = "start" if gate.kind in BEFORE else "pass"
     who = " or ".join(stage.spec.approver_roles)
     if approval is None or approval.state in (ApprovalState.WAITING, ApprovalState.APPROVED):
-        text = f"Waiting for approval before {stage.spec.name} may {action}."
+        text = f"Waiting for approval before stage {stage.spec.name} may {action}."
         until = approval.expires_at if approval else None
         return WaitingFor(WaitKind.APPROVAL, text, who, until)
     text = f"The approval of stage {stage.spec.name} is {approval.state.value}. Ask for it again."

@@ -280,7 +280,7 @@ def test_the_list_says_what_each_waits_for_and_puts_those_for_a_person_first(
     make_waiting(people.engineer, people.assist, name="asks")
     make_rollout(people.engineer, people.assist, name="newer")
     shown = text(signed_in(people.approver), "/rollouts/")
-    assert "Waiting for approval before production may start." in shown
+    assert "Waiting for approval before stage production may start." in shown
     assert "Waiting: approval" in shown
     assert shown.index(">asks<") < shown.index(">newer<")
     assert "Review and decide" in shown

@@ -244,6 +244,19 @@ def test_idle_cards_cost_their_share_of_the_node(people: People) -> None:
     assert found.idle_usd.usd == pytest.approx(8.0, rel=0.07)
 
 
+def test_a_card_that_idled_before_it_was_given_out_is_not_its_holders(people: People) -> None:
+    deployment, rows = served(people)
+    put(rows[1:], state="planned")
+    idle_cluster(rows[0], 5.0, 16.0)
+    told(rows[0], "ready", 1)
+    found = cost_of(deployment, NOW)
+    assert (found.idle_gpus, found.idle.usd) == (2, pytest.approx(4.0))
+    assert found.idle_usd.usd == pytest.approx(4.0), "one hour of two cards"
+    Event.objects.update(at=NOW - timedelta(minutes=10))
+    found = cost_of(deployment, NOW)
+    assert (found.idle_gpus, found.idle_known) == (0, True)
+
+
 def test_without_measurements_idleness_is_unknown(people: People, client_for: ClientFor) -> None:
     deployment, _ = served(people)
     assert not cost_of(deployment, NOW).idle_known

@@ -130,8 +130,8 @@ def _spread(constraints: Sequence[Mapping[str, Any]]) -> str:
 
 
 def ready_words(plan: Plan, found: Sequence[Verdict]) -> str:
-    """ "Ready in about 2 min plus soaks and approval.", from recent starts of the model; else of any
-    model, and it says so. Empty while there are none."""
+    """ "Ready in about 2 min plus soaks and approval.", from recent starts of the model, else of
+    any model, and it says so. Empty while there are none."""
     own = recent_startup_seconds(plan.model_id)
     each = own if own is not None else recent_startup_seconds()
     names = [v.cluster for v in found if v.verdict == "selected"]
