@@ -67,7 +67,7 @@ def make_waiting(user: User, team: Team, stage: str = "production", **asked: Any
     expires = timezone.now() + timedelta(days=1)
     said = {
         "kind": "approval",
-        "text": f"Waiting for approval before {stage} may start.",
+        "text": f"Waiting for approval before stage {stage} may start.",
         "who": "approver",
         "until": expires.isoformat(),
     }
