@@ -137,9 +137,7 @@ def build_inventory(
 _Object = TypeVar("_Object", Node, Pod, ResourceSlice, ResourceClaim)
 _UNSIZED_NODE = "Node {}: it has GPUs, but no label says how many and none is offered. Left out."
 _UNCOUNTED = "Node {}: it shares GPUs, and nothing says how many cards. They are in no total."
-_LOOSE = (
-    "DRA pool {}: GPUs that {} nodes can use: {}, of them held: {}. No node counts them, no total."
-)
+_LOOSE = "DRA pool {}: {} that {} can use, {} held. Counted at no node and in no total."
 _UNSIZED_POOL = "Pool {}: the quota names an instance type of unknown shape. Left out."
 
 
@@ -219,7 +217,9 @@ def _gaps(dra: DraCluster) -> Iterator[str]:
     for (pool, reached), bag in dra.loose.items():
         cards = cards_of(bag)
         held = sum(card.shares_used > 0 for card in cards)
-        yield _LOOSE.format(pool, reached or "no", len(cards), held)
+        what = f"{len(cards)} GPU{'s' if len(cards) > 1 else ''}"
+        whose = f"{reached} nodes" if reached else "no node here"
+        yield _LOOSE.format(pool, what, whose, held)
 
 
 def _pool_warnings(pool: PoolFacts, readings: Sequence[NodeReading]) -> Iterator[str]:

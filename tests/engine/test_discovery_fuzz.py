@@ -318,11 +318,11 @@ def test_a_card_that_several_nodes_can_use_is_counted_once_or_told_of(
     spec = {"driver": "gpu.nvidia.com", "pool": pool, "devices": offered, **of_slice}
     nodes = [node(name, gpus=0, product="", instance_type="metal") for name in "ab"]
     found = inventory_of(nodes, slices=[{"metadata": {"name": "s"}, "spec": spec}])
-    told = [int(line.split("can use: ")[1].split(",")[0]) for line in loose(found)]
+    told = [int(line.split(": ")[1].split(" GPU")[0]) for line in loose(found)]
     placed = [card.uuid for each in found.nodes for card in each.cards]
     assert len(placed) == len(set(placed))
     assert found.totals.gpus + sum(told) == len({uuid for _, uuid in devices})
 
 
 def loose(found: Inventory) -> list[str]:
-    return [line for line in found.warnings if "No node counts them" in line]
+    return [line for line in found.warnings if "Counted at no node" in line]
