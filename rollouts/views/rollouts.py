@@ -109,6 +109,7 @@ def _context(principal: Principal, rollout: Rollout) -> dict[str, Any]:
         "stages": board.board(principal, parts, now),
         "running_on": board.running_on(parts),
         "targets": len(parts.targets),
+        "soaks": any(gate.kind == "soak" for stage in parts.stages for gate in stage.gates.all()),
         "ended": history.ended_because(rollout) if parts.ended else ("", ""),
         "rejected_because": board.rejected_because(parts),
         "actions": actions.offered(parts) if may_control else [],

@@ -321,23 +321,26 @@ def test_a_failed_prompt_says_why(
 
 
 @pytest.mark.parametrize(
-    ("sent", "status"),
+    ("sent", "why"),
     [
-        ({"prompt": ""}, 422),
-        ({"prompt": "x" * 4001}, 422),
-        ({"prompt": "hi", "cluster": "stg-weu"}, 422),
+        ({"prompt": " "}, "must have 1 to 4,000 characters"),
+        ({"prompt": "x" * 4001}, "must have 1 to 4,000 characters"),
+        ({"prompt": "hi", "cluster": "stg-weu"}, "cluster"),
     ],
 )
-def test_a_prompt_that_cannot_be_sent_is_refused(
+def test_a_prompt_that_cannot_be_sent_leads_back_with_the_reason(
     people: People,
     make_deployment: MakeDeployment,
     client_for: ClientFor,
     sent: dict[str, str],
-    status: int,
+    why: str,
 ) -> None:
+    client = client_for(people.engineer)
     deployment = make_deployment("chat", {"prod-weu": "ready"})
-    response = client_for(people.engineer).post(f"{at(deployment)}prompt/", sent)
-    assert response.status_code == status
+    response = client.post(f"{at(deployment)}prompt/", sent)
+    assert (response.status_code, response.headers["Location"]) == (303, at(deployment))
+    flash = text(client, at(deployment)).partition('class="flash')[2]
+    assert why in flash[:400]
     assert not Check.objects.exists()
 
 
@@ -346,7 +349,13 @@ def test_nothing_is_asked_where_nothing_serves_or_the_role_is_missing(
 ) -> None:
     deployment = make_deployment("chat", {"prod-weu": "getting_nodes"})
     path = f"{at(deployment)}prompt/"
-    assert client_for(people.engineer).post(path, {"prompt": "hi"}).status_code == 409
+    client = client_for(people.engineer)
+    assert client.post(path, {"prompt": "hi"}).status_code == 303
+    assert (
+        "Nothing of this deployment serves yet."
+        in text(client, at(deployment)).partition('class="flash')[2][:400]
+    )
+    assert not Check.objects.exists()
     assert client_for(people.viewer).post(path, {"prompt": "hi"}).status_code == 403
     assert client_for(people.engineer).get(path).status_code == 405
 

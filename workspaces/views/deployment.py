@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from clusters.states import CHECK
 from fleetportal.accounts.principal import declares
-from fleetportal.kit.errors import Missing
+from fleetportal.kit.errors import Invalid, Missing, Refused
 from fleetportal.kit.htmx import is_htmx, page, redirect_to
 from fleetportal.rest.auth import principal_of
 from workspaces.models import Deployment
@@ -47,14 +48,18 @@ def deployment_page(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_POST
 @declares("deployment.prompt")
 def deployment_prompt(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Button "Send a test prompt": a worker asks, this page shows the answer."""
+    """Button "Send a test prompt": a worker asks, this page shows the answer, or why it cannot."""
     deployment = _deployment(request, pk)
-    prompt_send(
-        principal=principal_of(request),
-        deployment=deployment,
-        cluster=request.POST.get("cluster", ""),
-        prompt=request.POST.get("prompt", ""),
-    )
+    try:
+        prompt_send(
+            principal=principal_of(request),
+            deployment=deployment,
+            cluster=request.POST.get("cluster", ""),
+            prompt=request.POST.get("prompt", ""),
+        )
+    except (Invalid, Refused) as error:
+        messages.warning(request, str(error))
+        return redirect_to(request, reverse("deployment", args=[deployment.pk]))
     return redirect_to(request, f"{reverse('deployment', args=[deployment.pk])}#prompt")
 
 
