@@ -81,6 +81,7 @@ class EffectRow(serializers.Serializer[Any]):
     capacity_type = serializers.CharField()
     before = serializers.FloatField(allow_null=True)
     after = serializers.FloatField(allow_null=True)
+    changes = serializers.BooleanField(help_text="False: in force as it is, nothing is stored.")
 
 
 class Imported(serializers.Serializer[Any]):
@@ -135,4 +136,4 @@ def _wish(sent: dict[str, Any]) -> Wish:
 def _effect(one: Effect) -> dict[str, Any]:
     names = ("provider", "region", "instance_type", "capacity_type")
     row = {name: getattr(one.wish, name) for name in names}
-    return {**row, "before": one.before, "after": one.after}
+    return {**row, "before": one.before, "after": one.after, "changes": one.changes}

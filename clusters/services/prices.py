@@ -13,7 +13,7 @@ from django.db import transaction
 
 from clusters import selectors
 from clusters.engine.price_sheet import Problem, Wish, read_sheet
-from clusters.engine.prices import PriceBook
+from clusters.engine.prices import Price, PriceBook
 from clusters.models import Cluster, PriceEntry
 from clusters.pricing import pool_priced, price_book, shipped_book
 from clusters.services.observation import announce
@@ -21,6 +21,7 @@ from fleetportal.accounts.principal import Principal, require
 from fleetportal.journal.services import event_record
 from fleetportal.kit import news
 from fleetportal.kit.errors import FieldProblem, Invalid
+from fleetportal.kit.sheets import safe
 
 # Apps above hear, by primary key, of clusters whose pools have other prices now.
 repriced: list[Callable[[str], None]] = []
@@ -30,15 +31,16 @@ TRIES = 3  # a cluster whose inventory changes under our hands is priced by that
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What one wish does to the book. `before` None: unknown until now; `after` None: unknown."""
+    """What one wish does to the book. `before` None: unknown until now; `after` None: unknown.
+
+    `changes` False: price, source and date are in force as they are. Nothing is stored then, so
+    that a sheet that was exported and sent back does not make list prices given ones.
+    """
 
     wish: Wish
     before: float | None
     after: float | None
-
-    @property
-    def changes(self) -> bool:
-        return self.before != self.after or self.wish.usd_per_hour is not None
+    changes: bool
 
 
 def price_set(*, principal: Principal, wish: Wish) -> PriceEntry:
@@ -59,8 +61,9 @@ def price_import(*, principal: Principal, text: str, dry: bool = False) -> list[
     if problems:
         raise Invalid([_problem(one) for one in problems])
     found = _effects(wishes)
-    if not dry and wishes:
-        _store(principal, wishes)
+    fresh = [one.wish for one in found if one.changes]
+    if not dry and fresh:
+        _store(principal, fresh)
         prices_apply()
     return found
 
@@ -128,8 +131,17 @@ def _effects(wishes: Iterable[Wish]) -> list[Effect]:
         after = wish.usd_per_hour
         if after is None and base is not None:
             after = base.usd_per_hour
-        found.append(Effect(wish, old.usd_per_hour if old else None, after))
+        said = old == base if wish.usd_per_hour is None else _in_force(wish, old)
+        found.append(Effect(wish, old.usd_per_hour if old else None, after, not said))
     return found
+
+
+def _in_force(wish: Wish, old: Price | None) -> bool:
+    """Sources are compared as a sheet has them."""
+    if old is None:
+        return False
+    same = (old.usd_per_hour, old.as_of) == (wish.usd_per_hour, wish.as_of)
+    return same and safe(old.source) == safe(wish.source)
 
 
 def _problem(one: Problem) -> FieldProblem:

@@ -96,12 +96,12 @@ def import_prices(request: HttpRequest) -> HttpResponse:
     except Invalid as error:
         form.refuse(error)
         effects = []
+    fresh = [one for one in effects if one.changes]
     if effects and sure:
-        messages.success(
-            request, f"{len(effects)} price{'' if len(effects) == 1 else 's'} imported."
-        )
+        messages.success(request, f"{len(fresh)} price{'' if len(fresh) == 1 else 's'} imported.")
         return redirect_to(request, reverse("prices"))
-    context = {"form": form, "effects": effects, "columns": ",".join(COLUMNS)}
+    same = len(effects) - len(fresh)
+    context = {"form": form, "effects": fresh, "same": same, "columns": ",".join(COLUMNS)}
     status = 422 if form.problems else 200
     return render(request, "clusters/price_import.html", context, status=status)
 

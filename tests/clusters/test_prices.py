@@ -148,7 +148,29 @@ def test_the_list_filters_and_its_csv_comes_back_as_an_import(
     rows = list(csv.DictReader(sheet.splitlines()))
     assert {row["provider"] for row in rows} == {"gcp"}
     effects = price_import(principal=Principal(people.operator), text=sheet, dry=True)
-    assert all(one.before == one.after for one in effects)
+    assert all(one.before == one.after and not one.changes for one in effects)
+    assert "The sheet changes nothing." in text(client.post("/prices/import/", {"csv": sheet}))
+    assert client.post("/prices/import/", {"csv": sheet, "step": "import"}).status_code == 303
+    assert not PriceEntry.objects.exists(), "list prices stay list prices"
+
+
+def test_a_sheet_stores_only_what_is_not_in_force(people: People, client_for: ClientFor) -> None:
+    client = client_for(people.operator)
+    odd = 'aws,,p5.48xlarge,on-demand,41,"=contract",'
+    client.post("/prices/import/", {"csv": f"{HEAD}\n{odd}\n", "step": "import"})
+    sheet = client.get("/prices/prices.csv?provider=aws").getvalue().decode()
+    assert "'=contract" in sheet, "as spreadsheets may have it"
+    more = f"{sheet}aws,,p6.new,on-demand,7,contract,\naws,,g6.xlarge,on-demand,none,contract,\n"
+    more = "\n".join(
+        line for line in more.splitlines() if not line.startswith("aws,,g6.xlarge,on-demand,0")
+    )
+    page = client.post("/prices/import/", {"csv": more})
+    assert [one.wish.instance_type for one in page.context["effects"]] == ["p6.new"]
+    client.post("/prices/import/", {"csv": more, "step": "import"})
+    assert [row.instance_type for row in PriceEntry.objects.order_by("id")] == [
+        "p5.48xlarge",
+        "p6.new",
+    ]
 
 
 def test_a_price_is_set_on_the_page_and_its_history_shows_both(
