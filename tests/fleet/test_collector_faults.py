@@ -24,6 +24,7 @@ GOOD, BAD = 70, 30
 SETTLE = 6.0  # seconds until the collector has met every fault
 WATCHED_FOR = 14.0  # seconds: nearly three beats
 JUST = 0.8  # seconds: what was stored just now
+MORE_LOOKS = 2  # a busy machine's hiccup passes, what bad clusters cost stays
 MOST = 1.2  # requests a second to a failing cluster
 RETRY_AFTER = 6  # seconds
 FAULTS: tuple[dict[str, Any], ...] = (
@@ -38,7 +39,7 @@ FAULTS: tuple[dict[str, Any], ...] = (
     {"kind": "expired_certificate"},
     {"kind": "expired_token"},
 )
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 
 @pytest.fixture(scope="module")
@@ -143,8 +144,9 @@ def test_bad_clusters_cost_the_good_ones_nothing_and_are_asked_seldom(
         time.sleep(SETTLE)
         begun = time.monotonic()
         noisy = felt(good, browser)
-        if noisy.worse_than(quiet):  # a busy machine's hiccup passes, what bad clusters cost stays
-            noisy = felt(good, browser)
+        for _ in range(MORE_LOOKS):
+            if noisy.worse_than(quiet):
+                noisy = felt(good, browser)
         ended = time.monotonic()
         noticed_soon(clusters[0], good[0])
     assert not noisy.worse_than(quiet), (noisy, quiet)
