@@ -32,14 +32,17 @@ class Tallied(serializers.Serializer[Any]):
     shared = serializers.IntegerField(help_text="Cards that are given out in parts.")
     shares = serializers.IntegerField(help_text="Parts of shared cards; in no sum.")
     nodes = serializers.IntegerField()
-    whole_free_nodes = serializers.IntegerField()
+    whole_free_nodes = serializers.IntegerField(
+        allow_null=True, help_text="Null where none of the nodes is in contact."
+    )
 
 
-def tally_row(found: Tally) -> dict[str, int]:
+def tally_row(found: Tally) -> dict[str, int | None]:
     row = {
         name: getattr(found, name) for name in ("total", "physical", *CLASSES, "shares", "nodes")
     }
-    return {**row, "whole_free_nodes": found.whole_free}
+    nobody_knows = found.unknown > 0 and found.unknown == found.physical
+    return {**row, "whole_free_nodes": None if nobody_knows else found.whole_free}
 
 
 class GapRow(serializers.Serializer[Any]):
@@ -110,7 +113,7 @@ class ClusterRow(serializers.ModelSerializer[Cluster]):
         return found.value if found else None
 
     @extend_schema(responses=Tallied(allow_null=True))
-    def get_gpus(self, row: Cluster) -> dict[str, int] | None:
+    def get_gpus(self, row: Cluster) -> dict[str, int | None] | None:
         return None if row.observed_at is None else tally_row(tally(row))
 
 

@@ -36,7 +36,8 @@ def test_unknown_is_null_and_never_zero(people: People, api: ApiFor) -> None:
         assert row[name] is None
     make_cluster("silent", [node(used=2)], state="unreachable")
     silent = api(people.viewer).get(f"{PATH}silent/").json()
-    assert silent["gpus"]["unknown"] == 8 and silent["pools"][0]["whole_free_nodes"] is None
+    assert silent["gpus"]["unknown"] == 8 and silent["gpus"]["whole_free_nodes"] is None
+    assert silent["pools"][0]["whole_free_nodes"] is None
     [row] = api(people.viewer).get(f"{PATH}silent/nodes/").json()["results"]
     assert (row["used"], row["free"], row["faulty"], row["ready"]) == (None, None, None, None)
     assert row["physical"] == 8
