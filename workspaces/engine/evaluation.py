@@ -6,7 +6,8 @@ A value: built once by `evaluate`, read by the choice, the sentences and the dig
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import inf, isnan
 
 import numpy as np
 
@@ -41,38 +42,42 @@ class Evaluation:
     board: Board
     affinity: Floats | None  # KubeFleet's sums, in its scoring mode only
     domains: tuple[Domains, ...]
+    closest: dict[int, int | None] = field(default_factory=dict)  # what `row` has found so far
 
     def cluster(self, number: int) -> ClusterFacts:
         return self.table.clusters[number]
 
     def price(self, number: int) -> float | None:
         """$/h of one replica in the cluster's chosen pool."""
-        cost = float(self.cost[number])
-        return None if np.isnan(cost) else cost
+        cost = self.cost.item(number)
+        return None if isnan(cost) else cost
 
     def row(self, number: int) -> int | None:
         """The row that speaks for this cluster: the chosen one, else the one that came closest."""
-        if self.chosen[number] >= 0:
-            return int(self.chosen[number])
-        owner = self.table.columns.owner
-        start, end = np.searchsorted(owner, [number, number + 1])
-        return _closest(self.rows, range(int(start), int(end)))
+        if (chosen := self.chosen.item(number)) >= 0:
+            return chosen
+        if number not in self.closest:
+            start, end = np.searchsorted(self.table.columns.owner, [number, number + 1])
+            self.closest[number] = _closest(self.rows, int(start), int(end))
+        return self.closest[number]
 
     @property
     def kubefleet(self) -> bool:
         return self.demand.policy.scoring == "kubefleet"
 
 
-def _closest(rows: Rows, candidates: Sequence[int]) -> int | None:
+def _closest(rows: Rows, start: int, end: int) -> int | None:
     """The row that came furthest through the filters, then the one that breaks the fewest, then
     the cheapest: it explains best why a cluster cannot take the replica. None: no pool at all."""
+    fails, costs = rows.fails[start:end].tolist(), rows.cost[start:end].tolist()
 
-    def order(row: int) -> tuple[int, int, float, int]:
-        bits, cost = int(rows.fails[row]), float(rows.cost[row])
+    def order(place: int) -> tuple[int, int, float, int]:
+        bits, cost = fails[place], costs[place]
         first = (bits & -bits).bit_length()
-        return (-first, bits.bit_count(), np.inf if np.isnan(cost) else cost, row)
+        return (-first, bits.bit_count(), inf if isnan(cost) else cost, place)
 
-    return min(candidates, key=order, default=None)
+    best = min(range(end - start), key=order, default=None)
+    return None if best is None else start + best
 
 
 def evaluate(

@@ -6,10 +6,9 @@ value is reported as not evaluated (passed None).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
-
-import numpy as np
+from math import isnan
+from typing import NamedTuple
 
 from clusters.engine.types import ClusterFacts, PoolFacts, PoolKind
 from workspaces.engine.kernel import POOL_FILTERS, Rows
@@ -17,8 +16,7 @@ from workspaces.engine.table import Table, kind_for, pool_problem, room_of
 from workspaces.engine.types import Demand, Estimate, FilterResult
 
 
-@dataclass(frozen=True, slots=True)
-class PoolView:
+class PoolView(NamedTuple):
     """One pool of one cluster, with what the kernel found about it."""
 
     cluster: ClusterFacts
@@ -40,15 +38,15 @@ class PoolView:
 
 
 def view(table: Table, rows: Rows, row: int, demand: Demand) -> PoolView:
-    nodes, cost = float(rows.nodes[row]), float(rows.cost[row])
+    nodes, cost = rows.nodes.item(row), rows.cost.item(row)
     return PoolView(
-        cluster=table.clusters[int(table.columns.owner[row])],
+        cluster=table.clusters[table.columns.owner.item(row)],
         pool=table.pools[row],
         claimed=table.claimed[row],
-        estimate=table.estimates[int(table.columns.shape[row])],
-        fails=int(rows.fails[row]),
-        nodes=None if np.isnan(nodes) else int(nodes),
-        cost=None if np.isnan(cost) else cost,
+        estimate=table.estimates[table.columns.shape.item(row)],
+        fails=rows.fails.item(row),
+        nodes=None if isnan(nodes) else int(nodes),
+        cost=None if isnan(cost) else cost,
         demand=demand,
     )
 
@@ -88,7 +86,7 @@ Words = tuple[str, str, str, bool]  # value, limit, reason, unknown
 
 def _pool(v: PoolView, failed: bool) -> Words:
     reason = pool_problem(v.pool, kind_for(v.cluster.capabilities.provisioner)) if failed else ""
-    return (f"{v.pool.key}, {v.pool.kind.value}", "usable by KAITO here", reason, False)
+    return (f"{v.pool.key}, {v.pool.kind}", "usable by KAITO here", reason, False)
 
 
 def _capability(v: PoolView, failed: bool) -> Words:

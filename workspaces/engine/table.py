@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 import numpy as np
 
@@ -118,6 +119,9 @@ def build(
     )
 
 
+_key = attrgetter("key")
+
+
 class _Lines:
     """Rows being collected, one per pool."""
 
@@ -136,12 +140,12 @@ class _Lines:
             self._starts.append(len(self.pools))
         kind = kind_for(cluster.capabilities.provisioner)
         version = cluster.capabilities.kaito_version or DEFAULT_KAITO
-        for pool in sorted(cluster.pools, key=_pool_key):
-            self.pools.append(pool)
-            self._owner.append(index)
-            self._usable.append(not pool_problem(pool, kind))
-            self._shape.append(self.shapes.number(pool, version))
-            self.claimed.append(claims.get((cluster.id, pool.key), 0) if claims else 0)
+        pools = sorted(cluster.pools, key=_key)
+        self.pools += pools
+        self._owner += [index] * len(pools)
+        self._usable += [not pool_problem(pool, kind) for pool in pools]
+        self._shape += [self.shapes.number(pool, version) for pool in pools]
+        self.claimed += [claims.get((cluster.id, pool.key), 0) if claims else 0 for pool in pools]
 
     def columns(self) -> PoolColumns:
         pairs = zip(self.pools, self.claimed, strict=True)
@@ -154,10 +158,6 @@ class _Lines:
             price=_floats([p.price_per_hour for p in self.pools]),
             shape=np.array(self._shape, dtype=np.int64),
         )
-
-
-def _pool_key(pool: PoolFacts) -> str:
-    return pool.key
 
 
 def _floats(values: Sequence[float | int | None]) -> Floats:
@@ -174,10 +174,13 @@ class _Shapes:
         self._by_key: dict[ShapeKey, int] = {}
 
     def number(self, pool: PoolFacts, version: str) -> int:
-        facts = (pool.instance_type, pool.gpu_memory_mib, pool.gpus_per_node, pool.gpu_model)
-        known = self._by_facts.get((pool.kind, version, *facts))
+        facts = (
+            *(version, pool.kind, pool.instance_type),
+            *(pool.gpu_memory_mib, pool.gpus_per_node, pool.gpu_model),
+        )
+        known = self._by_facts.get(facts)
         if known is None:
-            known = self._by_facts[(pool.kind, version, *facts)] = self._new(pool, version)
+            known = self._by_facts[facts] = self._new(pool, version)
         return known
 
     def _new(self, pool: PoolFacts, version: str) -> int:

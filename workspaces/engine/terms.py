@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from math import isnan
+from typing import NamedTuple
 
-from clusters.engine.types import PoolKind
+from clusters.engine.types import PoolFacts, PoolKind
 from workspaces.engine.choice import spread_points
 from workspaces.engine.evaluation import Evaluation
 from workspaces.engine.pool_filters import count, money
 from workspaces.engine.scores import PICKED_LATER, TERMS
 from workspaces.engine.spread import VIOLATION
 from workspaces.engine.types import ScoreTerm
+
+Words = Callable[[Evaluation, int], str]
 
 _NO_DATA = {
     "price": "no price known for this pool",
@@ -30,20 +34,38 @@ _UNCOUNTED = {
 }
 
 
-def portal_terms(ev: Evaluation, number: int, topology: int | None) -> tuple[ScoreTerm, ...]:
-    """All terms; their points add up to the total exactly, in hundredths."""
-    return tuple(
-        _spread(ev, topology) if name == PICKED_LATER else _early(ev, number, name)
-        for name in TERMS
-    )
+class PortalTerms:
+    """The terms of any cluster of an evaluation. Its columns become lists once, because single
+    items of arrays are slow."""
+
+    def __init__(self, ev: Evaluation) -> None:
+        self._ev = ev
+        self._columns = [_Column.of(ev, name) for name in TERMS if name != PICKED_LATER]
+
+    def at(self, number: int, topology: int | None) -> tuple[ScoreTerm, ...]:
+        """All terms; their points add up to the total exactly, in hundredths."""
+        early = [column.term(self._ev, number) for column in self._columns]
+        return (*early, _spread(self._ev, topology))
 
 
-def _early(ev: Evaluation, number: int, name: str) -> ScoreTerm:
-    value = ev.board.values[name].item(number)
-    if isnan(value):
-        return _UNCOUNTED[name]
-    points = int(ev.board.points[name].item(number)) / 100
-    return _term(name, ev.board.weights[name], round(value, 4), points, _words(ev, number, name))
+class _Column(NamedTuple):
+    name: str
+    weight: float
+    values: list[float]  # NaN: no data
+    points: list[int]  # hundredths
+    words: Words
+
+    @classmethod
+    def of(cls, ev: Evaluation, name: str) -> _Column:
+        values, points = ev.board.values[name].tolist(), ev.board.points[name].tolist()
+        return cls(name, ev.board.weights[name], values, points, _WORDS[name])
+
+    def term(self, ev: Evaluation, number: int) -> ScoreTerm:
+        value = self.values[number]
+        if isnan(value):
+            return _UNCOUNTED[self.name]
+        points, words = self.points[number] / 100, self.words(ev, number)
+        return _term(self.name, self.weight, round(value, 4), points, words)
 
 
 def _spread(ev: Evaluation, topology: int | None) -> ScoreTerm:
@@ -57,32 +79,43 @@ def _spread(ev: Evaluation, topology: int | None) -> ScoreTerm:
     return _term("spread", ev.board.weights["spread"], round(value, 4), points, words)
 
 
-def _words(ev: Evaluation, number: int, name: str) -> str:
-    cluster = ev.cluster(number)
-    pool = ev.table.pools[int(ev.chosen[number])]
-    if name == "price":
-        return f"{money(ev.price(number))} for one replica."
-    if name == "region":
-        return f"In {cluster.region}."
-    if name == "headroom":
-        left, word = ev.slots[number], "whole nodes free"
-        if pool.kind is PoolKind.PROVISIONABLE:
-            word = "nodes of the quota left"
-        shape = "the fullest" if ev.demand.policy.headroom == "pack" else "the emptiest"
-        room = int(ev.table.columns.room[int(ev.chosen[number])])
-        return f"{room} {word}, room for {left}; {shape} pool earns most."
-    if name == "spot":
-        return f"Capacity is {pool.capacity_type}."
-    if name == "stability":
-        runs = cluster.id in ev.situation.running_on
-        return "The deployment runs here." if runs else "The deployment does not run here."
-    if name == "weights":
-        held = cluster.id in ev.situation.weights_on
-        return "The weights are here." if held else "The weights have to be downloaded."
-    if name == "throughput":
-        tokens = ev.situation.tokens_per_minute[(cluster.id, pool.key)]
-        return f"{tokens:,.0f} tokens/min measured, at {money(ev.price(number))}."
-    return "By the preferences of the policy."
+def _pool(ev: Evaluation, number: int) -> PoolFacts:
+    return ev.table.pools[int(ev.chosen[number])]
+
+
+def _headroom(ev: Evaluation, number: int) -> str:
+    creates = _pool(ev, number).kind is PoolKind.PROVISIONABLE
+    word = "nodes of the quota left" if creates else "whole nodes free"
+    shape = "the fullest" if ev.demand.policy.headroom == "pack" else "the emptiest"
+    room = int(ev.table.columns.room[int(ev.chosen[number])])
+    return f"{room} {word}, room for {ev.slots[number]}; {shape} pool earns most."
+
+
+def _stability(ev: Evaluation, number: int) -> str:
+    runs = ev.cluster(number).id in ev.situation.running_on
+    return "The deployment runs here." if runs else "The deployment does not run here."
+
+
+def _weights(ev: Evaluation, number: int) -> str:
+    held = ev.cluster(number).id in ev.situation.weights_on
+    return "The weights are here." if held else "The weights have to be downloaded."
+
+
+def _throughput(ev: Evaluation, number: int) -> str:
+    tokens = ev.situation.tokens_per_minute[(ev.cluster(number).id, _pool(ev, number).key)]
+    return f"{tokens:,.0f} tokens/min measured, at {money(ev.price(number))}."
+
+
+_WORDS: Mapping[str, Words] = {
+    "price": lambda ev, number: f"{money(ev.price(number))} for one replica.",
+    "affinity": lambda ev, number: "By the preferences of the policy.",
+    "region": lambda ev, number: f"In {ev.cluster(number).region}.",
+    "headroom": _headroom,
+    "spot": lambda ev, number: f"Capacity is {_pool(ev, number).capacity_type}.",
+    "stability": _stability,
+    "weights": _weights,
+    "throughput": _throughput,
+}
 
 
 def kubefleet_terms(ev: Evaluation, number: int, topology: int | None) -> tuple[ScoreTerm, ...]:

@@ -12,10 +12,15 @@ from workspaces.engine import explain, pool_filters
 from workspaces.engine.choice import Choice, spread_points
 from workspaces.engine.evaluation import Evaluation
 from workspaces.engine.filters import BEFORE_POOLS, CLUSTER_FILTERS, Finding
-from workspaces.engine.terms import kubefleet_terms, portal_terms
+from workspaces.engine.spread import Domains
+from workspaces.engine.terms import PortalTerms, kubefleet_terms
 from workspaces.engine.types import Estimate, FilterResult, ScoreTerm, Verdict
 
 _LAZY = frozenset({"reason", "filters", "scores"})
+# Filters without which nobody knows what is free.
+_OF_AGE = [n for n, (name, _) in enumerate(CLUSTER_FILTERS) if name in ("reachable", "fresh")]
+
+Rival = tuple[str, float | None, float]  # name, $/h of one replica, points
 
 
 class LazyVerdict(Verdict):
@@ -40,10 +45,15 @@ def _result(name: str, answer: Finding) -> FilterResult:
     return FilterResult(name, *answer)
 
 
+def _own(answers: tuple[Finding, ...]) -> tuple[FilterResult, ...]:
+    """The results of the filters of a cluster. The first of them says its name; the others are
+    looked for all at once, since they are mostly the same."""
+    return (_result(CLUSTER_FILTERS[0][0], answers[0]), *_others(answers[1:]))
+
+
 @lru_cache(maxsize=4096)
-def _results(answers: tuple[Finding, ...]) -> tuple[FilterResult, ...]:
-    """The same for all filters of a cluster at once."""
-    pairs = zip(CLUSTER_FILTERS, answers, strict=True)
+def _others(answers: tuple[Finding, ...]) -> tuple[FilterResult, ...]:
+    pairs = zip(CLUSTER_FILTERS[1:], answers, strict=True)
     return tuple([_result(name, answer) for (name, _), answer in pairs])
 
 
@@ -54,10 +64,12 @@ class Writer:
     ev: Evaluation
     choice: Choice
     topology: dict[int, int]  # cluster number -> topology score at its turn
+    terms: PortalTerms
+    rivals: dict[Domains, Rival]  # what `_against` has found so far
 
     @classmethod
     def of(cls, ev: Evaluation, choice: Choice) -> Writer:
-        return cls(ev, choice, {p.number: p.topology for p in choice.picks})
+        return cls(ev, choice, {p.number: p.topology for p in choice.picks}, PortalTerms(ev), {})
 
     def verdict(self, number: int) -> Verdict:
         """The verdict of one cluster; a spare one's price is that of one replica."""
@@ -95,12 +107,12 @@ class Writer:
     def filters(self, number: int) -> tuple[FilterResult, ...]:
         """Every filter's result, in the fixed order."""
         ev = self.ev
-        own = _results(ev.answers[number])
+        own = _own(ev.answers[number])
         row, split = ev.row(number), len(BEFORE_POOLS)
         if row is None:
             pools = pool_filters.nothing("The cluster has no GPU pool.")
         else:
-            known = all(one.passed for one in own if one.name in ("reachable", "fresh"))
+            known = all(ev.answers[number][place][0] for place in _OF_AGE)
             pools = pool_filters.results(
                 pool_filters.view(ev.table, ev.rows, row, ev.demand), known=known
             )
@@ -123,8 +135,9 @@ class Writer:
     def scores(self, number: int) -> tuple[ScoreTerm, ...]:
         if not self.ev.eligible[number]:
             return ()
-        make = kubefleet_terms if self.ev.affinity is not None else portal_terms
-        return make(self.ev, number, self.topology_of(number))
+        if self.ev.affinity is not None:
+            return kubefleet_terms(self.ev, number, self.topology_of(number))
+        return self.terms.at(number, self.topology_of(number))
 
     def reason(self, number: int) -> str:
         if not self.ev.eligible[number]:
@@ -164,11 +177,14 @@ class Writer:
             return explain.spare_unknown(self.verdict(number).instance_type)
         return explain.spare(ev.price(number), self.total(number) / 100, self._against(number))
 
-    def _against(self, number: int) -> tuple[str, float | None, float] | None:
+    def _against(self, number: int) -> Rival | None:
         """The selected cluster that this one lost to: of its own domain, else the last pick."""
-        picks = [p.number for p in self.choice.picks]
+        picks, domain = self.choice.picks, self.ev.domains[number]
         if not picks:
             return None
-        domain = self.ev.domains[number]
-        rival = next((n for n in picks if self.ev.domains[n] == domain), picks[-1])
-        return (self.ev.cluster(rival).name, self.ev.price(rival), self.total(rival) / 100)
+        if domain not in self.rivals:
+            own = (p.number for p in picks if self.ev.domains[p.number] == domain)
+            rival = next(own, picks[-1].number)
+            price, points = self.ev.price(rival), self.total(rival) / 100
+            self.rivals[domain] = (self.ev.cluster(rival).name, price, points)
+        return self.rivals[domain]

@@ -8,14 +8,16 @@ format has a number, and another number is refused instead of guessed at.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from typing import overload
+from collections.abc import Iterator, Sequence
+from typing import Generic, TypeVar, overload
 
 import msgspec
 
 from clusters.engine.types import PoolKind
 from workspaces.engine.types import Estimate, FilterResult, ScoreTerm, Verdict
 from workspaces.models import Plan
+
+T = TypeVar("T")
 
 FORMAT = b"\x01"
 FASTEST = 1  # of zlib's levels: the higher ones cost more than the disk they save
@@ -57,18 +59,16 @@ def pack(verdicts: Sequence[Verdict]) -> bytes:
     The same object has one place; an equal one may have another, which costs room and no
     correctness (hashing every value would cost time).
     """
-    filters = {id(one): one for v in verdicts for one in v.filters}
-    scores = {id(one): one for v in verdicts for one in v.scores}
-    estimates = {id(v.estimate): v.estimate for v in verdicts if v.estimate is not None}
-    filter_at, score_at, estimate_at = _places(filters), _places(scores), _places(estimates)
+    filters, scores = _Places[FilterResult](), _Places[ScoreTerm]()
+    estimates = _Places[Estimate]()
     rows = [
         _Row(
             v.cluster_id,
             v.cluster,
             v.verdict,
             v.reason,
-            [filter_at[id(one)] for one in v.filters],
-            [score_at[id(one)] for one in v.scores],
+            filters.of(v.filters),
+            scores.of(v.scores),
             v.total,
             v.replicas,
             v.pool,
@@ -76,16 +76,32 @@ def pack(verdicts: Sequence[Verdict]) -> bytes:
             v.instance_type,
             v.nodes_per_replica,
             v.price_per_hour,
-            estimate_at.get(id(v.estimate)),
+            None if v.estimate is None else estimates.of((v.estimate,))[0],
         )
         for v in verdicts
     ]
-    frozen = _Frozen([*filters.values()], [*scores.values()], [*estimates.values()], rows)
+    frozen = _Frozen(filters.values, scores.values, estimates.values, rows)
     return FORMAT + zlib.compress(_encoder.encode(frozen), FASTEST)
 
 
-def _places(values: Iterable[int]) -> dict[int, int]:
-    return {key: place for place, key in enumerate(values)}
+class _Places(Generic[T]):
+    """Values in the order in which they were first met. It holds them, so that no other one can
+    have the identity of one of them meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self.values: list[T] = []
+        self._at: dict[int, int] = {}
+
+    def of(self, values: Sequence[T]) -> list[int]:
+        at, found = self._at, []
+        for one in values:
+            place = at.get(id(one))
+            if place is None:
+                place = at[id(one)] = len(self.values)
+                self.values.append(one)
+            found.append(place)
+        return found
 
 
 class Verdicts(Sequence[Verdict]):
