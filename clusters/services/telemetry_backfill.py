@@ -22,27 +22,32 @@ from clusters.services.telemetry_packs import SERIES, ticks_fill
 from clusters.services.telemetry_rollups import HOUR, MINUTE, hour_again
 from fleetportal.kit.news import changed
 
-REACH = timedelta(days=7)
+REACH = timedelta(days=7)  # by the minute
+FAR = timedelta(days=90)  # by the hour: charts and the time machine go no further
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """`done_to`: everything from here to the present is read; `until`: how far back to go."""
+    """`done_to`: everything from here to the present is read, `minutes_to`: from where on by the
+    minute; `until`: how far back to go."""
 
     done_to: float
+    minutes_to: float
     until: float
 
 
-def backfill_begin(*, cluster_id: UUID, now: float) -> Progress | None:
+def backfill_begin(*, cluster_id: UUID, now: float, reach: timedelta = FAR) -> Progress | None:
     """Where to go on, remembering where it began; None: all is read."""
     row, _ = Telemetry.objects.get_or_create(cluster_id=cluster_id)
     if row.backfill_from is None:
         row.backfill_from = datetime.fromtimestamp(now, UTC)
         Telemetry.objects.filter(pk=row.pk).update(backfill_from=row.backfill_from)
     began = row.backfill_from.timestamp()
-    until = (began - REACH.total_seconds()) // HOUR * HOUR
+    minutes_to, until = (
+        (began - span.total_seconds()) // HOUR * HOUR for span in (min(REACH, reach), reach)
+    )
     done = row.backfilled_to.timestamp() if row.backfilled_to else began // MINUTE * MINUTE
-    return Progress(done, until) if done > until else None
+    return Progress(done, minutes_to, until) if done > until else None
 
 
 def backfill_store(
@@ -53,16 +58,37 @@ def backfill_store(
     ticks: Mapping[str, Mapping[float, Tick]],
     gpus: PastHour | None,
 ) -> bool:
-    """Store what was read from `start` on, and that it was. False: the watch is not ours.
+    """Store an hour by the minute that was read from `start` on, and that it was. False: the watch
+    is not ours.
 
     In small transactions; the one that says so comes last, so that a crash reads it again.
     """
-    subjects = list(ticks)
-    for first in range(0, len(subjects), SERIES):
-        part = {subject: ticks[subject] for subject in subjects[first : first + SERIES]}
-        if not _insert(cluster_id, token, part):
-            return False
-    return _finish(cluster_id, token, start, subjects, gpus)
+    if not _insert_all(cluster_id, token, MINUTE, ticks):
+        return False
+    hour = datetime.fromtimestamp(start // HOUR * HOUR, UTC)
+    over = hour + timedelta(hours=1) <= timezone.now()
+    again = hour_again(cluster_id, list(ticks), start) if ticks and over else []
+    hours = [_hour(cluster_id, hour, gpus)] if gpus is not None and over else []
+    return _finish(cluster_id, token, start, again, hours)
+
+
+def backfill_store_hours(
+    *,
+    cluster_id: UUID,
+    token: int,
+    start: float,
+    ticks: Mapping[str, Mapping[float, Tick]],
+    gpus: Mapping[float, PastHour],
+) -> bool:
+    """As backfill_store, of hours that are too old for minutes; both by the start of the hour."""
+    if not _insert_all(cluster_id, token, HOUR, ticks):
+        return False
+    rows = []
+    for at, held in gpus.items():
+        row = _hour(cluster_id, datetime.fromtimestamp(at, UTC), held)
+        row.packed = b""
+        rows.append(row)
+    return _finish(cluster_id, token, start, [], rows)
 
 
 def backfill_done(*, cluster_id: UUID, until: float) -> None:
@@ -93,7 +119,20 @@ def backfill_idle(*, cluster_id: UUID, token: int, hours: Sequence[tuple[float, 
     return True
 
 
-def _insert(cluster_id: UUID, token: int, ticks: Mapping[str, Mapping[float, Tick]]) -> bool:
+def _insert_all(
+    cluster_id: UUID, token: int, resolution: int, ticks: Mapping[str, Mapping[float, Tick]]
+) -> bool:
+    subjects = list(ticks)
+    for first in range(0, len(subjects), SERIES):
+        part = {subject: ticks[subject] for subject in subjects[first : first + SERIES]}
+        if not _insert(cluster_id, token, resolution, part):
+            return False
+    return True
+
+
+def _insert(
+    cluster_id: UUID, token: int, resolution: int, ticks: Mapping[str, Mapping[float, Tick]]
+) -> bool:
     read = {
         subject: {datetime.fromtimestamp(at, UTC): tick for at, tick in held.items()}
         for subject, held in ticks.items()
@@ -101,16 +140,17 @@ def _insert(cluster_id: UUID, token: int, ticks: Mapping[str, Mapping[float, Tic
     with transaction.atomic():
         if not _ours(cluster_id, token):
             return False
-        ticks_fill(cluster_id, MINUTE, read)
+        ticks_fill(cluster_id, resolution, read)
         return True
 
 
 def _finish(
-    cluster_id: UUID, token: int, start: float, subjects: Sequence[str], gpus: PastHour | None
+    cluster_id: UUID,
+    token: int,
+    start: float,
+    again: Sequence[ServingTick],
+    hours: Sequence[GpuHour],
 ) -> bool:
-    hour = datetime.fromtimestamp(start // HOUR * HOUR, UTC)
-    over = hour + timedelta(hours=1) <= timezone.now()
-    again = hour_again(cluster_id, subjects, start) if subjects and over else []
     with transaction.atomic():
         if not _ours(cluster_id, token):
             return False
@@ -120,8 +160,7 @@ def _finish(
             unique_fields=["cluster", "subject", "resolution", "at"],
             update_fields=["packed"],
         )
-        if gpus is not None and over:
-            GpuHour.objects.bulk_create([_hour(cluster_id, hour, gpus)], ignore_conflicts=True)
+        GpuHour.objects.bulk_create(hours, ignore_conflicts=True)
         backfill_done(cluster_id=cluster_id, until=start)
         return True
 

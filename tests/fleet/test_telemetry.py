@@ -79,13 +79,16 @@ def read_back(cluster: SimCluster, row: Cluster, hours: int, token: int = TOKEN)
     return oldest
 
 
-async def _past(client: StreamClient, storer: Storer, pk: UUID, token: int) -> None:
+async def _past(
+    client: StreamClient, storer: Storer, pk: UUID, token: int, reach: timedelta = REACH
+) -> None:
     metrics = MetricsSettings(found="monitoring/prometheus:9090")
     prometheus = prometheus_of(metrics, client, "")
     assert prometheus is not None
     pods = await pods_of(client)
     turns = asyncio.Semaphore(1)
-    await Backfill(pk, token, prometheus, metrics, storer, lambda: pods, turns).run()
+    past = Backfill(pk, token, prometheus, metrics, storer, lambda: pods, turns, reach=reach)
+    await past.run()
 
 
 def with_storer(
@@ -154,6 +157,37 @@ def test_cards_that_idle_now_are_known_to_have_idled_for_as_long_as_the_past_tel
             assert gpu.idle_since is not None and gpu.idle_since <= second
 
 
+def test_what_is_older_than_the_minutes_is_read_back_by_the_hour(
+    cluster: SimCluster, row: Cluster
+) -> None:
+    """As if it had begun in the time to come, so that the hours by the minute are over now."""
+    first = read_back(cluster, row, 8) + HOUR  # of the first hour the simulator knows a part only
+    minutes, whole = ticks_of(row, HOUR), {h.hour: h for h in GpuHour.objects.all()}
+    ServingPack.objects.all().delete()
+    ServingTick.objects.all().delete()
+    GpuHour.objects.all().delete()
+    beyond = first + 7 * HOUR  # hours before are beyond the minutes
+    Telemetry.objects.filter(cluster=row).update(
+        backfill_from=_at(beyond) + REACH, backfilled_to=_at(beyond)
+    )
+    reach = REACH + timedelta(hours=7)  # a window of six hours, and one of one
+    with_storer(cluster, lambda client, storer: _past(client, storer, row.pk, TOKEN, reach))
+    hours = ticks_of(row, HOUR)
+    assert ticks_of(row, 60) == {}
+    assert set(hours) == set(range(first, beyond, HOUR))
+    for at, tick in hours.items():
+        assert tick.counters == minutes[at].counters
+        assert tick.histograms.keys() == minutes[at].histograms.keys()
+        assert tick.seconds == HOUR
+    assert Telemetry.objects.get(cluster=row).backfilled_to == _at(first)
+    sums = list(GpuHour.objects.filter(cluster=row))
+    assert {hour.hour for hour in sums} == {_at(at) for at in hours}
+    for hour in sums:
+        known = whole[hour.hour]
+        assert (hour.gpu, hour.measured, hour.busy) == (known.gpu, known.measured, known.busy)
+        assert hour.backfilled and not hour.packed
+
+
 def _at(moment: float) -> datetime:
     return datetime.fromtimestamp(moment, UTC)
 
@@ -204,7 +238,7 @@ def test_an_hour_that_is_too_large_is_read_in_halves(cluster: SimCluster, row: C
             await _known(client),
             asyncio.Semaphore(1),
         )
-        found.update((await past._engines(second, second + HOUR))[SUBJECT])
+        found.update((await past._engines(second, second + HOUR, 60))[SUBJECT])
 
     asking(cluster, read)
     assert found == {at: tick for at, tick in whole.items() if at >= second}
@@ -228,7 +262,9 @@ def test_clusters_take_turns_so_that_the_newest_hours_of_all_come_first(
         await asyncio.gather(
             *(
                 Backfill(
-                    *(one.pk, TOKEN, _Empty(one.name, asked), metrics, storer, list, turns), turn=1
+                    *(one.pk, TOKEN, _Empty(one.name, asked), metrics, storer, list, turns),
+                    turn=1,
+                    reach=REACH,
                 ).run()
                 for one in (row, other)
             )

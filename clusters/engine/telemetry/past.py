@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from clusters.engine.telemetry.chunks import MINUTES, UNKNOWN, Bytes, Card, Hour
-from clusters.engine.telemetry.differences import PodSpan, tick
+from clusters.engine.telemetry.differences import PodSpan, merge, tick
 from clusters.engine.telemetry.gpus import IDLE_BELOW
 from clusters.engine.telemetry.looks import GAP, measured
 from clusters.engine.telemetry.prometheus import PodName
@@ -57,6 +57,17 @@ def ticks_of(
     for (subject, moment), held in spans.items():
         made = tick(held, seconds=step, pods_expected=len(held), road="backfill")
         found[subject][moment] = msgspec.structs.replace(made, pods=())
+    return found
+
+
+def hours_of(ticks: Mapping[str, Mapping[float, Tick]]) -> dict[str, dict[float, Tick]]:
+    """Ticks of minutes as those of the hours that they are in."""
+    found: dict[str, dict[float, Tick]] = {}
+    for subject, held in ticks.items():
+        hours: dict[float, list[Tick]] = defaultdict(list)
+        for at, one in sorted(held.items()):
+            hours[at // 3600 * 3600].append(one)
+        found[subject] = {start: merge(parts) for start, parts in hours.items()}
     return found
 
 

@@ -18,7 +18,7 @@ from clusters.engine.telemetry.looks import (
     means,
     measured,
 )
-from clusters.engine.telemetry.past import hour_of, subject_of_pod, ticks_of
+from clusters.engine.telemetry.past import hour_of, hours_of, subject_of_pod, ticks_of
 from clusters.engine.telemetry.types import GpuSample, RuntimeReading, Scrape, Target, Tick
 
 SUBJECT = "fp-assist/chat"
@@ -169,6 +169,15 @@ def test_ticks_of_the_past_are_differences_of_neighbours() -> None:
     made: dict[float, Tick] = found["team/chat"]
     assert {at: tick.counters["requests"] for at, tick in made.items()} == {0: 5, 60: 0, 240: 2}
     assert all(tick.road == "backfill" and not tick.pods for tick in made.values())
+
+
+def test_ticks_of_the_past_add_up_to_the_hours_they_are_in() -> None:
+    history = {("team", "chat-0"): [(300.0 * step, reading(step * step)) for step in range(25)]}
+    ticks = ticks_of(history, {("team", "chat-0"): "team/chat"}, start=0.0, end=7200.0, step=300)
+    hours = hours_of(ticks)["team/chat"]
+    assert {at: tick.counters["requests"] for at, tick in hours.items()} == {0: 144, 3600: 432}
+    assert all(tick.seconds == 3600 for tick in hours.values())
+    assert hours_of({"team/chat": {}}) == {"team/chat": {}}
 
 
 def test_an_hour_of_the_past_counts_gpu_minutes() -> None:
