@@ -139,7 +139,8 @@ def _now(chart: Chart, line: Line, found: Sequence[tuple[Curve, list[float | Non
     curve, held = found[0]
     place = max(place for place, value in enumerate(held) if value is not None)
     label = f"{curve.label} " if len(chart.curves) > 1 else ""
-    return f"{label}{words(held[place], chart.unit)}{_lacking(line, place)}"
+    counted = f", {_counted(line, place)} clusters" if line.lacks(place) else ""
+    return f"{label}{words(held[place], chart.unit)}{counted}"
 
 
 def promql(serving: Serving, chart: Chart) -> list[str]:
