@@ -120,8 +120,10 @@ def _decide(request: HttpRequest, pk: UUID, decision: Decision) -> HttpResponse:
         return _ask(request, approval, decision, error.problems[0].remedy, error.status)
     except (Refused, Forbidden) as error:
         return _ask(request, approval, decision, str(error), error.status)
-    word = "Approved" if decision is Decision.APPROVE else "Rejected"
-    messages.success(request, f"{word} by {principal.user.username}")
+    if decision is Decision.APPROVE:
+        messages.success(request, f"Approved by {principal.user.username}")
+    else:
+        messages.info(request, f"Rejected by {principal.user.username}")
     return redirect_to(request, reverse("rollout", args=[approval.rollout_id]))
 
 

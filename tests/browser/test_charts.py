@@ -42,6 +42,18 @@ def test_a_chart_updates_live(serving: Page) -> None:
     expect(serving.locator("[data-charts-age]")).to_contain_text("measured")
 
 
+def test_a_shorter_range_is_looked_at_again_as_often_as_it_needs(serving: Page) -> None:
+    """The patience of 90 days does not outlive the choice of 15 minutes."""
+    drawn = "document.querySelector('#serving').dataset.drawn"
+    shown = "document.querySelector('[data-charts-legend]').textContent"
+    select = serving.locator("#f-serving-range")
+    for key, step in (("90d", "6 h"), ("15m", "30 s")):
+        select.select_option(key)
+        serving.wait_for_function(f"step => {shown}.includes(`One point for ${{step}}.`)", arg=step)
+    before = serving.evaluate(drawn)
+    serving.wait_for_function(f"before => {drawn} !== before", arg=before, timeout=45_000)
+
+
 def test_another_range_and_cluster_are_drawn_and_stay_in_the_address(serving: Page) -> None:
     names = serving.locator("#f-serving-cluster option").all_inner_texts()
     drawn = serving.locator("#serving").get_attribute("data-drawn")

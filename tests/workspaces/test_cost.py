@@ -188,6 +188,14 @@ def test_a_million_tokens_at_the_benchmarks_peak(people: People) -> None:
     assert cost_of(deployment, NOW).at_peak is None
 
 
+def test_only_the_replicas_that_were_measured_are_paid_for_the_peak(people: People) -> None:
+    deployment, rows = served(people)
+    put(rows[1:], state="planned")
+    benchmark = {"peak_tokens_per_minute": 1_000_000.0, "replicas": 1}
+    put(rows[:1], replicas=2, price_per_hour=7.2, benchmark=benchmark)
+    assert cost_of(deployment, NOW).at_peak == pytest.approx(0.06)
+
+
 def tick(workspace: Workspace, at: datetime, tokens: int) -> None:
     counters = {"prompt_tokens": tokens, "generation_tokens": tokens}
     packed = Tick(3600.0, 1, 1, counters, {}, {}, {}, (), "vllm", "direct")

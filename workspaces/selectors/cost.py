@@ -84,10 +84,15 @@ def price_now(workspaces: Iterable[Workspace]) -> Total:
 
 
 def _rate(row: Workspace) -> Total:
-    usd = row.price_per_hour
-    if usd is not None and row.replicas:
-        usd = usd * _replicas(row) / row.replicas
+    usd = _usd(row, _replicas(row))
     return rate_now(row.state, row.phases, usd, launched=_launched(row))
+
+
+def _usd(row: Workspace, replicas: int) -> float | None:
+    """$/h of that many of its replicas."""
+    if row.price_per_hour is None or not row.replicas:
+        return row.price_per_hour
+    return row.price_per_hour * replicas / row.replicas
 
 
 def _replicas(row: Workspace) -> int:
@@ -223,11 +228,13 @@ def _while_held(group: IdleGroup, span: Span | None, now: datetime) -> IdleGroup
 
 
 def _at_peak(living: Sequence[Workspace]) -> float | None:
-    """By KAITO's benchmark of those that have one: their $/h over their peak tokens a minute."""
+    """By KAITO's benchmark of the replicas that have one: their $/h over their peak tokens a
+    minute."""
     found = [
-        (row.price_per_hour, float(row.benchmark["peak_tokens_per_minute"]))
+        (usd, float(row.benchmark["peak_tokens_per_minute"]))
         for row in living
-        if row.benchmark.get("peak_tokens_per_minute") and row.price_per_hour is not None
+        if row.benchmark.get("peak_tokens_per_minute")
+        and (usd := _usd(row, int(row.benchmark.get("replicas") or row.replicas))) is not None
     ]
     return per_million(sum(usd for usd, _ in found), sum(rate for _, rate in found))
 
@@ -245,10 +252,11 @@ def _observed(living: Sequence[Workspace], now: datetime) -> float | None:
     usd = tokens = 0.0
     for one in rows:
         row, tick = subjects.get((one.cluster_id, one.subject)), one.tick
-        if row is None or row.price_per_hour is None:
+        price = None if row is None else _usd(row, _replicas(row))
+        if price is None:
             continue
         counted = [tick.counters[name] for name in TOKENS if name in tick.counters]
         if counted:
-            usd += row.price_per_hour * tick.seconds / 3600
+            usd += price * tick.seconds / 3600
             tokens += sum(counted)
     return usd / tokens * 1e6 if tokens else None
