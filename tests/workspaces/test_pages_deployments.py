@@ -252,6 +252,18 @@ def test_history_tells_who_did_what(
     assert "active" in html
 
 
+def test_a_planned_revision_does_not_hide_how_the_serving_one_is(
+    people: People, make_deployment: MakeDeployment, client_for: ClientFor
+) -> None:
+    conditions = [{"type": "ResourceReady", "status": "True"}]
+    states = {"prod-weu": "ready", "stg-weu": "planned"}
+    deployment = make_deployment("chat", states, conditions=conditions)
+    deployment.workspaces.filter(state="planned").update(conditions=[])
+    html = text(client_for(people.engineer), at(deployment))
+    assert "all true" in html
+    assert "KAITO has reported none yet" not in html
+
+
 def test_history_names_the_state_that_was_observed(
     people: People, make_deployment: MakeDeployment, client_for: ClientFor
 ) -> None:

@@ -66,7 +66,9 @@ _BADNESS = ("stuck", "not_ready", "unknown")
 
 
 def _worst(workspaces: Sequence[Workspace]) -> Workspace | None:
-    counted = [one for one in workspaces if one.state != "retiring"]
+    """Of those that are there; of planned ones only where there is nothing else to tell of."""
+    counted = [one for one in workspaces if one.state not in ("retiring", "planned")]
+    counted = counted or [one for one in workspaces if one.state == "planned"]
 
     def badness(one: Workspace) -> int:
         if one.state in _BADNESS:
