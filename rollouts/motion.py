@@ -14,6 +14,7 @@ from rollouts.selectors.words import cause_words
 from rollouts.states import ROLLOUT
 from workspaces.selectors.motion import Motion
 
+_SAID = ("deployment_id", "state", "waiting_for")  # what a motion is made of; rows are long
 # Kinds of rollouts.engine.waiting.WaitKind that a person ends.
 PERSON = ("approval", "approval_expired", "held", "decision")
 ENDED_BADLY = ("rolled_back_partially", "rollback_blocked", "aborted_outside")
@@ -22,7 +23,7 @@ ENDED_BADLY = ("rolled_back_partially", "rollback_blocked", "aborted_outside")
 def motions(deployments: Iterable[UUID]) -> Mapping[UUID, Motion]:
     """The newest rollout of each deployment."""
     rows = _newest().filter(deployment_id__in=list(deployments))
-    return {row.deployment_id: _motion(row) for row in rows}
+    return {row.deployment_id: _motion(row) for row in rows.only(*_SAID)}
 
 
 def waiting() -> QuerySet[Rollout, UUID]:

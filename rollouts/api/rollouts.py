@@ -118,13 +118,15 @@ class Why(Body):
     )
 
 
-# Of a target's cluster only its name is answered.
-LONG = tuple(
-    f"cluster__{column}"
-    for column in (
-        *("pools_packed", "nodes_packed", "credential_sealed", "ca_pem"),
-        *("capabilities", "labels", "properties", "taints"),
-    )
+# What is answered of each, and what ties it to the one above; rows are longer.
+STAGES = (
+    "rollout",
+    *(name for name in StageAnswer.Meta.fields if name not in ("gates", "targets")),
+)
+GATES = ("stage", *(name for name in GateAnswer.Meta.fields if name != "approval"))
+TARGETS = (
+    *("stage", "new", "cluster__name", "id", "version", "phase", "state", "message", "attempt"),
+    *("serving", "deadline", "not_before"),
 )
 
 
@@ -151,15 +153,18 @@ class Rollouts(ReadEndpoint):
     }
 
     def rows(self) -> QuerySet[Rollout]:
-        targets = Target.objects.select_related("cluster").defer(*LONG)
-        return rollouts_for(self.principal).prefetch_related(
-            "stages",
-            "stages__gates",
+        rows = rollouts_for(self.principal).prefetch_related(
+            Prefetch("stages", queryset=Stage.objects.only(*STAGES)),
+            Prefetch("stages__gates", queryset=Gate.objects.only(*GATES)),
             Prefetch(
                 "stages__gates__approvals", queryset=Approval.objects.only("gate_id", "created_at")
             ),
-            Prefetch("stages__targets", queryset=targets),
+            Prefetch(
+                "stages__targets",
+                queryset=Target.objects.select_related("cluster").only(*TARGETS),
+            ),
         )
+        return rows.defer("strategy") if self.action == "list" else rows
 
     @extend_schema(request=Why, responses={202: RolloutAnswer})
     @action(detail=True, methods=["post"])

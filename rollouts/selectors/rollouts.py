@@ -90,7 +90,7 @@ def with_stages(rows: QuerySet[Rollout]) -> QuerySet[Rollout]:
     """Three more queries whatever the number of rows: stages, open requests, their votes."""
     stages = Stage.objects.only("rollout_id", "index", "name", "state")
     asked = with_votes(Approval.objects.open())
-    return rows.prefetch_related(
+    return rows.defer("strategy").prefetch_related(
         Prefetch("stages", queryset=stages), Prefetch("approvals", queryset=asked, to_attr="asked")
     )
 
