@@ -45,6 +45,15 @@ class NodeLine:
     who: str
     note: str
 
+    @property
+    def held(self) -> str:
+        """ "4 allocated, 4 blocked": only what there is; "unknown" where nobody knows of any."""
+        names = ("allocated", "free", "blocked", "faulty", "shared", "unknown")
+        found = [(getattr(self, name), name) for name in names]
+        if self.unknown == self.cards:
+            return "unknown"
+        return ", ".join(f"{count} {name}" for count, name in found if count)
+
 
 class NodeLines(Sequence[NodeLine]):
     """All nodes that the principal sees, read only where a page is cut out. Made for Paginator."""

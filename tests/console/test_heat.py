@@ -276,6 +276,16 @@ def test_the_table_is_the_maps_twin(people: People, client_for: ClientFor) -> No
     assert (away.least, away.silent) == (None, "unknown")
 
 
+def test_the_table_says_unknown_where_counts_of_a_silent_cluster_would_be_0(
+    people: People, client_for: ClientFor
+) -> None:
+    measured(make_cluster("silent", [node(used=3)], state="unreachable"), sample(1))
+    measured(make_cluster("a", [node(used=3, allocatable=7)]), sample(1, util=50.0))
+    answer = client_for(people.operator).get("/fleet/?twin=table&metric=util")
+    held = {row.cluster: row.held for row in answer.context["heat"]["table"]}
+    assert held == {"a": "3 allocated, 4 free, 1 faulty", "silent": "unknown"}
+
+
 def test_the_table_is_cut_across_clusters(people: People) -> None:
     from clusters.selectors.heat_table import NodeLines
 
