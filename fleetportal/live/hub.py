@@ -31,6 +31,8 @@ MOST_STREAMS = 20  # of one person in one process
 LOOK_AGAIN = 5.0  # seconds between two looks at who still may listen; at most 10 with the asking
 SPACING = 0.5  # seconds between two tellings of one name: a busy fleet is told twice a second
 RETRY = 1.0  # seconds until the next try to reach Redis
+ASK = 5.0  # seconds of silence after which Redis is asked whether it is there; as long to answer
+ANSWER = 1.0  # seconds for a version
 TEND = 1.0  # seconds between two looks at who is quiet
 
 
@@ -40,9 +42,11 @@ Check = Callable[[Mapping[Client, Ticket]], set[Client]]
 class Hub:
     """Starts with its first client and lives in that event loop."""
 
-    def __init__(self, *, check: Check = revoked, look_again: float = LOOK_AGAIN) -> None:
+    def __init__(
+        self, *, check: Check = revoked, look_again: float = LOOK_AGAIN, ask: float = ASK
+    ) -> None:
         """`check`: which tickets have lost their access; asked every `look_again` seconds."""
-        self._check, self._look_again = check, look_again
+        self._check, self._look_again, self._ask = check, look_again, ask
         self.clients: set[Client] = set()
         self.by_topic: dict[str, set[Client]] = defaultdict(set)
         self.by_session: dict[str, set[Client]] = defaultdict(set)
@@ -165,22 +169,23 @@ class Hub:
         import redis.asyncio  # late: only a process whose pages listen needs it
 
         client: Any = redis.asyncio.Redis.from_url(
-            settings.NEWS_URL,
-            socket_connect_timeout=3,
-            socket_keepalive=True,
-            health_check_interval=5,
+            settings.NEWS_URL, socket_connect_timeout=3, socket_keepalive=True
         )
         async with client, client.pubsub() as line:
             self._redis = client
             await line.subscribe(news.channel())
+            asked = False
             while not self.closing:
-                message = await line.get_message(timeout=5.0)
+                message = await line.get_message(timeout=self._ask)
                 if message is None:
-                    continue
-                if message["type"] == "subscribe":
+                    if asked:
+                        raise redis.TimeoutError(f"Nothing for {2 * self._ask:g} s.")
+                    await line.ping("there?")  # its answer is a message
+                elif message["type"] == "subscribe":
                     self._back()
                 elif message["type"] == "message":
                     self._heard(message["data"])
+                asked = message is None
 
     def _back(self) -> None:
         self.hearing = True
@@ -210,7 +215,8 @@ class Hub:
     async def _ask_version(self, topics: tuple[str, ...]) -> str | None:
         found = None
         try:
-            found = news.joined(await self._redis.mget(news.keys(topics)))
+            async with asyncio.timeout(ANSWER):
+                found = news.joined(await self._redis.mget(news.keys(topics)))
         except news.failures():
             log.warning("live.versions", exc_info=True)
         if found is None:

@@ -252,6 +252,7 @@ def test_when_redis_goes_pages_are_told_and_when_it_is_back_they_hear_again(
     async def test(hub: Hub) -> None:
         page = await Page(hub, *asked).open()
         await page.hears("event: hearing")
+        page.text = ""
         await asyncio.to_thread(server.kill)
         await page.hears("event: cut")
         page.text = ""
@@ -265,6 +266,34 @@ def test_when_redis_goes_pages_are_told_and_when_it_is_back_they_hear_again(
 
     try:
         live(test)
+    finally:
+        server.kill()
+
+
+def test_a_redis_that_hangs_is_as_good_as_gone(
+    people: People, tmp_path: Any, settings: Any
+) -> None:
+    server = Redis(tmp_path)
+    server.start()
+    settings.NEWS_URL = server.url
+    asked = ask(people.viewer, "fleet")
+
+    async def test(hub: Hub) -> None:
+        page = await Page(hub, *asked).open()
+        await page.hears("event: hearing")
+        page.text = ""  # what it heard before there was news
+        server.hang()
+        assert await hub.version(("fleet",)) is None
+        await page.hears("event: cut")
+        page.text = ""
+        server.wake()
+        await page.hears("event: hearing", 10)
+        await asyncio.sleep(1.0)  # several times as long as a silence may be
+        assert "cut" not in page.text
+        await page.close()
+
+    try:
+        live(test, ask=0.2)
     finally:
         server.kill()
 

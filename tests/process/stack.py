@@ -59,6 +59,15 @@ class Child:
             self._process.wait()
             self._process = None
 
+    def hang(self) -> None:
+        """SIGSTOP: it keeps its sockets and answers nobody, until `wake`."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGSTOP)
+
+    def wake(self) -> None:
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGCONT)
+
     def stop(self) -> bool:
         self.kill()
         return True
