@@ -2,8 +2,8 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 PY := .venv/bin/python
-WORKERS ?= 2
-SLOW_WORKERS ?= 3
+# One more than the cores of a small machine: the tests wait for clusters about a third of the time.
+WORKERS ?= 3
 PYTEST_ARGS ?=
 
 .PHONY: help demo test test-slow lint bench lock vendor states ci clean
@@ -46,9 +46,8 @@ test: .venv/.dev static/vendor/VENDOR.json
 	@echo "== What differs between databases, on PostgreSQL"
 	@$(PY) scripts/with_postgres.py --optional -- $(PY) -m pytest -q -m postgres $(PYTEST_ARGS)
 
-# These wait for processes more than they compute, hence one worker more.
 test-slow: .venv/.dev static/vendor/VENDOR.json
-	@$(PY) -m pytest -q -m slow -n $(SLOW_WORKERS) --dist loadgroup $(PYTEST_ARGS)
+	@$(PY) -m pytest -q -m slow -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
 lint: .venv/.dev
 	@echo "== ruff" && .venv/bin/ruff check . && .venv/bin/ruff format --check .

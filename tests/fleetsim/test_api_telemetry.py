@@ -124,6 +124,8 @@ def test_the_story_has_a_week_of_cards_and_one_broken_one(tmp_path: Path) -> Non
         start, end = time.time() - 6 * 86400, time.time()
         text = quote("avg(DCGM_FI_DEV_GPU_UTIL)")
         path = f"{PROMETHEUS}/query_range?query={text}&start={start}&end={end}&step=3600"
+        assert clusters["prod-swc"].request("GET", path)[0] == 503, "it is still being made"
+        clusters["prod-swc"].change(young=0)
         (row,) = clusters["prod-swc"].get(path)["data"]["result"]
         assert len(row["values"]) == 145
     finally:
