@@ -24,6 +24,7 @@ ARGS = [
 PATIENCE = 15_000  # milliseconds for one assertion; two cores are shared with the whole demo
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     for item in items:
