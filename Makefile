@@ -4,6 +4,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 # One more than the cores of a small machine: the tests wait for clusters about a third of the time.
 WORKERS ?= 3
+SLOW_WORKERS ?= 2
 PYTEST_ARGS ?=
 
 .PHONY: help demo test test-slow lint bench lock vendor states ci clean
@@ -42,12 +43,13 @@ demo: .venv/.runtime static/vendor/VENDOR.json
 
 test: .venv/.dev static/vendor/VENDOR.json
 	@echo "== The suite on SQLite"
-	@$(PY) -m pytest -q -m "not slow" -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+	@$(PY) -m pytest -q -m "not slow" -n $(WORKERS) $(PYTEST_ARGS)
 	@echo "== What differs between databases, on PostgreSQL"
 	@$(PY) scripts/with_postgres.py --optional -- $(PY) -m pytest -q -m postgres $(PYTEST_ARGS)
 
+# A file's tests stay together: many share whole processes.
 test-slow: .venv/.dev static/vendor/VENDOR.json
-	@$(PY) -m pytest -q -m slow -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+	@$(PY) -m pytest -q -m slow -n $(SLOW_WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 lint: .venv/.dev
 	@echo "== ruff" && .venv/bin/ruff check . && .venv/bin/ruff format --check .

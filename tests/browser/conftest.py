@@ -1,4 +1,4 @@
-"""Chromium and one demo, shared by all browser tests (one xdist group); absent browser: skipped."""
+"""Chromium and one demo for each test process; absent browser: skipped."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ ARGS = [
 PATIENCE = 15_000  # milliseconds for one assertion; two cores are shared with the whole demo
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     for item in items:
@@ -32,7 +31,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
             item.add_marker(pytest.mark.slow)
             item.add_marker(pytest.mark.timeout(300))
-            item.add_marker(pytest.mark.xdist_group("browser"))
 
 
 @pytest.fixture(scope="module")

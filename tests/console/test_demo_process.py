@@ -28,7 +28,7 @@ from tests.demo import (
     wait_until,
 )
 
-pytestmark = [pytest.mark.process, pytest.mark.slow, pytest.mark.xdist_group("demo-process")]
+pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

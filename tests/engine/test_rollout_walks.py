@@ -30,8 +30,6 @@ from tests.engine.test_rollout_machine import (
     RolloutMachine,
 )
 
-pytestmark = pytest.mark.xdist_group("walks")  # all look at the same walks: walk once
-
 WALKS = 250
 EVENTS = 60
 SECONDS = (1, 20, 91, 700, 1000, 7200)
