@@ -123,6 +123,7 @@ def test_bad_clusters_cost_the_good_ones_nothing_and_are_asked_seldom(
     sim: SimFleet,
     everybody: People,
     relays: Callable[[SimCluster], Relay],
+    record_property: Callable[[str, object], None],
 ) -> None:
     clusters = [sim.add_cluster(nodes=[dict(L4)]) for _ in range(GOOD + BAD)]
     fault_of = {each.name: FAULTS[at % len(FAULTS)] for at, each in enumerate(clusters[GOOD:])}
@@ -149,6 +150,8 @@ def test_bad_clusters_cost_the_good_ones_nothing_and_are_asked_seldom(
                 noisy = felt(good, browser)
         ended = time.monotonic()
         noticed_soon(clusters[0], good[0])
+    record_property("without_bad_clusters", str(quiet))
+    record_property("with_bad_clusters", str(noisy))
     assert not noisy.worse_than(quiet), (noisy, quiet)
     for cluster in bad:
         fault = fault_of[cluster.name]
