@@ -158,7 +158,7 @@ class Gate(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind.partition('_')[0]} of {self.stage}"
+        return f"{engine.GateKind(self.kind).words} of {self.stage}"
 
     @property
     def team_id(self) -> int:

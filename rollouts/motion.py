@@ -10,7 +10,7 @@ from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.urls import NoReverseMatch, reverse
 
 from rollouts.models import Rollout, Strategy
-from rollouts.selectors.words import cause_words
+from rollouts.selectors.words import label_of
 from rollouts.states import ROLLOUT
 from workspaces.selectors.motion import Motion
 
@@ -51,20 +51,13 @@ def _motion(row: Rollout) -> Motion:
     kind = str(row.waiting_for.get("kind", ""))
     active = row.state in ROLLOUT.active
     return Motion(
-        label=_label(row, kind),
+        label=label_of(row),
         tone=state.tone,
         note=_sentence(str(row.waiting_for.get("text", ""))) if active else "",
         url=_url("rollout", row.pk),
         active=active,
         attention=(active and kind in PERSON) or row.state in ("failed", *ENDED_BADLY),
     )
-
-
-def _label(row: Rollout, kind: str) -> str:
-    label = ROLLOUT.states[row.state].label
-    if row.state == "waiting" and kind not in ("", "nothing", "work"):
-        return f"{label}: {cause_words(kind)}"
-    return label
 
 
 def _sentence(text: str) -> str:

@@ -68,7 +68,9 @@ def backfill_store(
     hour = datetime.fromtimestamp(start // HOUR * HOUR, UTC)
     over = hour + timedelta(hours=1) <= timezone.now()
     again = hour_again(cluster_id, list(ticks), start) if ticks and over else []
-    hours = [_hour(cluster_id, hour, gpus)] if gpus is not None and over else []
+    hours = []
+    if gpus is not None and over:
+        hours = [_hour(cluster_id, hour, gpus, chunks.encode(gpus.hour, closed=True))]
     return _finish(cluster_id, token, start, again, hours)
 
 
@@ -83,12 +85,10 @@ def backfill_store_hours(
     """As backfill_store, of hours that are too old for minutes; both by the start of the hour."""
     if not _insert_all(cluster_id, token, HOUR, ticks):
         return False
-    rows = []
-    for at, held in gpus.items():
-        row = _hour(cluster_id, datetime.fromtimestamp(at, UTC), held)
-        row.packed = b""
-        rows.append(row)
-    return _finish(cluster_id, token, start, [], rows)
+    hours = [
+        _hour(cluster_id, datetime.fromtimestamp(at, UTC), held, b"") for at, held in gpus.items()
+    ]
+    return _finish(cluster_id, token, start, [], hours)
 
 
 def backfill_done(*, cluster_id: UUID, until: float) -> None:
@@ -165,11 +165,11 @@ def _finish(
         return True
 
 
-def _hour(cluster_id: UUID, hour: datetime, gpus: PastHour) -> GpuHour:
+def _hour(cluster_id: UUID, hour: datetime, gpus: PastHour, packed: bytes) -> GpuHour:
     return GpuHour(
         cluster_id=cluster_id,
         hour=hour,
-        packed=chunks.encode(gpus.hour, closed=True),
+        packed=packed,
         minutes=gpus.minutes,
         gpu=gpus.gpu,
         allocated=gpus.allocated,

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -143,8 +143,7 @@ class Backfill:
         ticks = await self._engines(start, end, STEP)
         step = STEP if self._clock() - start < FINE_FOR else COARSE
         gpus = (await self._gpus(start, start + HOUR, step)).get(start)
-        found = {"start": start, "ticks": ticks, "gpus": gpus}
-        if not await self._store(backfill_store, found):
+        if not await self._store(backfill_store, start=start, ticks=ticks, gpus=gpus):
             return None
         await self._idle(start, gpus)
         self._empty = 0 if ticks or gpus else self._empty + 1
@@ -156,14 +155,12 @@ class Backfill:
         start = max(progress.until, end - WIDE)
         ticks = hours_of(await self._engines(start, end, COARSE))
         gpus = await self._gpus(start, end, COARSE)
-        if not await self._store(
-            backfill_store_hours, {"start": start, "ticks": ticks, "gpus": gpus}
-        ):
+        if not await self._store(backfill_store_hours, start=start, ticks=ticks, gpus=gpus):
             return None
         self._empty = 0 if ticks or gpus else self._empty + int((end - start) // HOUR)
         return start
 
-    async def _store(self, service: Callable[..., bool], found: Mapping[str, Any]) -> bool:
+    async def _store(self, service: Callable[..., bool], **found: Any) -> bool:
         return await self._storer.call(
             service, cluster_id=self._cluster_id, token=self._token, **found
         )

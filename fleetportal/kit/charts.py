@@ -58,6 +58,11 @@ class Shade:
     end: float
 
 
+def lacking(counted: int, clusters: int) -> str:
+    """ ", without 2 of 9 clusters": what a sum has to say of itself; "" for a whole one."""
+    return f", without {clusters - counted} of {clusters} clusters" if counted < clusters else ""
+
+
 def lines(
     curves: Sequence[Curve],
     *,
@@ -173,15 +178,14 @@ def _layout(unit: str, *, legend: bool, days: bool) -> dict[str, Any]:
     }
 
 
+def _over(start: float, end: float) -> dict[str, Any]:
+    """Where a shape stands: this span of time, the whole height."""
+    return {"xref": "x", "yref": "paper", "x0": start, "x1": end, "y0": 0, "y1": 1}
+
+
 def _shade(shade: Shade) -> dict[str, Any]:
-    return {
+    return _over(shade.start, shade.end) | {
         "type": "rect",
-        "xref": "x",
-        "yref": "paper",
-        "x0": shade.start,
-        "x1": shade.end,
-        "y0": 0,
-        "y1": 1,
         "layer": "below",
         "fillcolor": "@chart-thin",
         "line": {"width": 0},
@@ -190,14 +194,8 @@ def _shade(shade: Shade) -> dict[str, Any]:
 
 
 def _mark(mark: Line) -> dict[str, Any]:
-    return {
+    return _over(mark.at, mark.at) | {
         "type": "line",
-        "xref": "x",
-        "yref": "paper",
-        "x0": mark.at,
-        "x1": mark.at,
-        "y0": 0,
-        "y1": 1,
         "line": {"color": "@text-3" if mark.text else "@line-strong", "width": 1, "dash": "dot"},
         "label": {
             "text": mark.text,

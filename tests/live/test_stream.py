@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.sessions.models import Session
 from django.core import signing
+from pytest_django import Settings
 
 from clusters.models import Cluster, ClusterGrant
 from fleetportal.accounts.models import Membership, User
@@ -44,6 +46,16 @@ def live(test: Callable[[Hub], Awaitable[None]], **options: Any) -> None:
             await asyncio.sleep(0)
 
     asyncio.run(run())
+
+
+@pytest.fixture
+def mortal(tmp_path: Path, settings: Settings) -> Iterator[Redis]:
+    """A Redis of the test's own, which it may harm."""
+    server = Redis(tmp_path)
+    server.start()
+    settings.NEWS_URL = server.url
+    yield server
+    server.kill()
 
 
 def refusal(ticket: str, session: str, method: str = "GET") -> int:
@@ -242,21 +254,18 @@ def test_a_name_that_changes_all_the_time_is_told_twice_a_second(people: People)
 
 
 def test_when_redis_goes_pages_are_told_and_when_it_is_back_they_hear_again(
-    people: People, tmp_path: Any, settings: Any
+    people: People, mortal: Redis
 ) -> None:
-    server = Redis(tmp_path)
-    server.start()
-    settings.NEWS_URL = server.url
     asked = ask(people.viewer, "fleet")
 
     async def test(hub: Hub) -> None:
         page = await Page(hub, *asked).open()
         await page.hears("event: hearing")
         page.text = ""
-        await asyncio.to_thread(server.kill)
+        await asyncio.to_thread(mortal.kill)
         await page.hears("event: cut")
         page.text = ""
-        await asyncio.to_thread(server.start)
+        await asyncio.to_thread(mortal.start)
         await page.hears("event: hearing", 10)
         await page.hears("event: everything")
         news._Line.quiet_until = 0.0
@@ -264,38 +273,27 @@ def test_when_redis_goes_pages_are_told_and_when_it_is_back_they_hear_again(
         await page.hears('data: ["fleet"]')
         await page.close()
 
-    try:
-        live(test)
-    finally:
-        server.kill()
+    live(test)
 
 
-def test_a_redis_that_hangs_is_as_good_as_gone(
-    people: People, tmp_path: Any, settings: Any
-) -> None:
-    server = Redis(tmp_path)
-    server.start()
-    settings.NEWS_URL = server.url
+def test_a_redis_that_hangs_is_as_good_as_gone(people: People, mortal: Redis) -> None:
     asked = ask(people.viewer, "fleet")
 
     async def test(hub: Hub) -> None:
         page = await Page(hub, *asked).open()
         await page.hears("event: hearing")
         page.text = ""  # what it heard before there was news
-        server.hang()
+        mortal.hang()
         assert await hub.version(("fleet",)) is None
         await page.hears("event: cut")
         page.text = ""
-        server.wake()
+        mortal.wake()
         await page.hears("event: hearing", 10)
         await asyncio.sleep(1.0)  # several times as long as a silence may be
         assert "cut" not in page.text
         await page.close()
 
-    try:
-        live(test, ask=0.2)
-    finally:
-        server.kill()
+    live(test, ask=0.2)
 
 
 def test_a_process_that_ends_sends_its_pages_elsewhere(people: People) -> None:

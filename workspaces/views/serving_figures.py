@@ -21,12 +21,13 @@ BANDED = "p95"  # the quantile whose bucket is drawn
 def figures(serving: Serving) -> dict[str, Any]:
     """All charts with one x (milliseconds): each a figure, or the reason why there is none."""
     marks = [charts.Line(mark.at.timestamp() * 1000, mark.short) for mark in serving.marks]
+    partial = _partial(serving)
     return {
         "x": [round(at.timestamp() * 1000) for at in serving.times],
         "empty": serving.empty,
         "clusters": serving.clusters,
         "revisions": _legend(serving),
-        "note": _note(serving),
+        "note": _note(serving, partial),
         "sources": [
             {
                 "cluster": source.cluster,
@@ -36,16 +37,16 @@ def figures(serving: Serving) -> dict[str, Any]:
             for source in serving.sources
         ],
         "marks": [f"{exact(mark.at)} {mark.text}" for mark in serving.marks],
-        "charts": {chart.key: _chart(chart, serving, marks) for chart in CHARTS},
+        "charts": {chart.key: _chart(chart, serving, marks, partial) for chart in CHARTS},
     }
 
 
-def _note(serving: Serving) -> str:
+def _note(serving: Serving, partial: Sequence[charts.Shade]) -> str:
     """What a person cannot guess of the drawing."""
     if not serving.lines:
         return ""
     told = f"One point for {duration(serving.asked.step)}. Band: p95 lies somewhere in this bucket."
-    return f"{told} Shaded: without some of the clusters." if _partial(serving) else told
+    return f"{told} Shaded: without some of the clusters." if partial else told
 
 
 def _legend(serving: Serving) -> str:
@@ -55,7 +56,12 @@ def _legend(serving: Serving) -> str:
     return ", ".join(f"r{line.revision} {words.get(dash, 'long dashes')}" for line, dash in dashes)
 
 
-def _chart(chart: Chart, serving: Serving, marks: Sequence[charts.Line]) -> dict[str, Any]:
+def _chart(
+    chart: Chart,
+    serving: Serving,
+    marks: Sequence[charts.Line],
+    partial: Sequence[charts.Shade],
+) -> dict[str, Any]:
     drawn = [(line, curves_of(chart, line)) for line in serving.lines[: len(charts.DASHES)]]
     if not any(curves for _, curves in drawn):
         return {"figure": None, "words": silence(chart, serving.lines)}
@@ -79,7 +85,7 @@ def _chart(chart: Chart, serving: Serving, marks: Sequence[charts.Line]) -> dict
         unit=chart.unit,
         bands=bands,
         marks=marks,
-        shades=_partial(serving),
+        shades=partial,
         days=serving.asked.seconds > DAY,
         most=100 if chart.unit == "%" else None,
     )
@@ -98,8 +104,8 @@ def _partial(serving: Serving) -> list[charts.Shade]:
 
 def _lacking(line: Line, place: int) -> str:
     """ ", without 1 of 3 clusters"; "" for a whole sum."""
-    lacks = line.lacks(place)
-    return f", without {lacks} of {line.counted[place][1]} clusters" if lacks else ""
+    _, served = line.counted[place]
+    return charts.lacking(served - line.lacks(place), served)
 
 
 def _band(line: Line, curve: Curve) -> charts.Band:

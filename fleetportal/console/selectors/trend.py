@@ -143,18 +143,19 @@ def figures(found: Trend) -> dict[str, Any]:
     """JSON for charts.js: one figure, or the reason why there is none."""
     empty = EMPTY if found.empty else ""
     x = [int(one.hour.timestamp() * 1000) for one in found.hours]
-    shown = {"figure": None if empty else _figure(found), "words": _now(found)}
+    thin = _thin(found)
+    shown = {"figure": None if empty else _figure(found, thin), "words": _now(found)}
     common = {"marks": [], "revisions": "", "sources": []}
-    note = THIN if _thin(found) else ""
+    note = THIN if thin else ""
     return {"x": x, "charts": {"trend": shown}, "empty": empty, "note": note, **common}
 
 
-def _figure(found: Trend) -> dict[str, Any]:
+def _figure(found: Trend, thin: Sequence[charts.Shade]) -> dict[str, Any]:
     """Between the lines lies what is held and not used."""
     held = [_of_hundred(one.allocated) for one in found.hours]
     used = [_of_hundred(one.used) for one in found.hours]
-    lacking = [_lacking(one.knowing, found.clusters) for one in found.hours]
-    unmeasured = [_lacking(one.measuring, found.clusters) for one in found.hours]
+    lacking = [charts.lacking(one.knowing, found.clusters) for one in found.hours]
+    unmeasured = [charts.lacking(one.measuring, found.clusters) for one in found.hours]
     figure = charts.lines(
         [
             charts.Curve("In use", used, hover=_said(used, unmeasured)),
@@ -162,7 +163,7 @@ def _figure(found: Trend) -> dict[str, Any]:
         ],
         unit="%",
         bands=[charts.Band(used, held)],
-        shades=_thin(found),
+        shades=thin,
     )
     day = "%H:%M" if len(found.hours) <= 24 else "%-d %b"
     figure["layout"]["xaxis"] |= {"tickformat": day, "nticks": 8}
@@ -176,10 +177,6 @@ def _said(values: Sequence[float | None], lacking: Sequence[str]) -> list[str]:
         "unknown" if value is None else f"{value:g} %{words}"
         for value, words in zip(values, lacking, strict=True)
     ]
-
-
-def _lacking(counted: int, clusters: int) -> str:
-    return f", without {clusters - counted} of {clusters} clusters" if counted < clusters else ""
 
 
 def _thin(found: Trend) -> list[charts.Shade]:
@@ -206,5 +203,5 @@ def _now(found: Trend) -> str:
     last = next((one for one in reversed(found.hours) if one.used is not None), None)
     if last is None:
         return f"{percent(held)} allocated, use unknown"
-    lacking = _lacking(last.measuring, found.clusters)
+    lacking = charts.lacking(last.measuring, found.clusters)
     return f"{percent(held)} allocated, {percent(last.used)} in use{lacking}"
