@@ -7,11 +7,34 @@ import socket
 import sys
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.supervisors import Multiprocess
 
 from fleetportal.live.hub import hub
 
-__all__ = ["Multiprocess", "Server", "raise_open_files", "share_the_interpreter"]
+__all__ = ["Multiprocess", "Protocol", "Server", "raise_open_files", "share_the_interpreter"]
+
+MOST_HEAD = 64 << 10  # bytes of a request that are no body; up to one read more slips through
+
+
+class Protocol(HttpToolsProtocol):
+    """Refuses a head, or what follows a body, that does not end: the parser keeps all of it."""
+
+    _head = 0
+
+    def data_received(self, data: bytes) -> None:
+        self._head += len(data)
+        super().data_received(data)
+        if self._head > MOST_HEAD and not self.transport.is_closing():
+            self.send_400_response("The head of this request is too large.")
+
+    def on_message_begin(self) -> None:
+        self._head = 0
+        super().on_message_begin()
+
+    def on_body(self, body: bytes) -> None:
+        self._head -= len(body)
+        super().on_body(body)
 
 
 class Server(uvicorn.Server):

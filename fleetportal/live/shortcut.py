@@ -16,7 +16,7 @@ from django.utils.encoding import escape_uri_path, iri_to_uri
 from fleetportal.kit import meters
 from fleetportal.kit.fragments import REUSES, Kept, Route, shelf
 from fleetportal.live.hub import Hub, hub
-from fleetportal.live.stream import App, Receive, Scope, Send, session_of
+from fleetportal.live.stream import App, Message, Receive, Scope, Send, session_of
 
 WAIT = 10.0  # seconds for the one that renders
 HEADERS = [
@@ -40,11 +40,7 @@ def with_shortcut(django: App, to: Hub = hub) -> App:
         route, full = found
         kept = shelf.peek(full)
         if kept is None and full not in going:
-            going[full] = asyncio.get_running_loop().create_future()
-            try:
-                return await django(scope, receive, send)
-            finally:
-                going.pop(full).set_result(None)
+            return await _render(scope, receive, send, full)
         if kept is None:
             await asyncio.wait([going[full]], timeout=WAIT)
             kept = shelf.peek(full)
@@ -52,6 +48,23 @@ def with_shortcut(django: App, to: Hub = hub) -> App:
             return await django(scope, receive, send)
         meters.add(REUSES, fragment=route.key)
         return await _answer(kept, scope, send)
+
+    async def _render(scope: Scope, receive: Receive, send: Send, full: Hashable) -> None:
+        """The others wait until it is rendered, not until this one has taken it."""
+        rendered = going[full] = asyncio.get_running_loop().create_future()
+
+        def over() -> None:
+            if going.get(full) is rendered:
+                going.pop(full).set_result(None)
+
+        async def passing_on(message: Message) -> None:
+            over()
+            await send(message)
+
+        try:
+            await django(scope, receive, passing_on)
+        finally:
+            over()
 
     return application
 

@@ -110,7 +110,10 @@ async def _refuse(send: Send, status: int) -> None:
 
 
 def _query(scope: Scope) -> str:
-    found = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=4)
+    try:
+        found = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=4)
+    except ValueError:  # more fields than any page sends
+        return ""
     return str(found.get("ticket", [""])[0])
 
 

@@ -44,11 +44,18 @@ class Django:
         await send({"type": "http.response.body", "body": b"django"})
 
 
-async def get(application: Any, session: str, **headers: str) -> tuple[int, bytes]:
-    """GET of URL as htmx sends it."""
+async def get(
+    application: Any,
+    session: str,
+    headers: dict[str, str] | None = None,
+    taken: asyncio.Event | None = None,
+) -> tuple[int, bytes]:
+    """GET of URL as htmx sends it. `taken`: nothing of the answer is read until it is set."""
     sent: list[Any] = []
 
     async def send(message: Any) -> None:
+        if taken is not None:
+            await taken.wait()
         sent.append(message)
 
     path, _, query = URL.partition("?")
@@ -58,7 +65,7 @@ async def get(application: Any, session: str, **headers: str) -> tuple[int, byte
         "method": "GET",
         "path": path,
         "query_string": query.encode(),
-        "headers": [(k.encode(), v.encode()) for k, v in (given | headers).items() if v],
+        "headers": [(k.encode(), v.encode()) for k, v in (given | (headers or {})).items() if v],
     }
     await application(scope, None, send)
     return sent[0]["status"], sent[1]["body"]
@@ -100,11 +107,27 @@ def test_one_asks_django_and_the_others_get_what_it_rendered(people: People) -> 
     live(people.viewer, test)
 
 
+def test_nobody_waits_for_another_reader_to_take_its_answer(people: People) -> None:
+    async def test(application: Any, django: Django, session: str, hub: Hub) -> None:
+        await get(application, session)
+        await asyncio.to_thread(news.tell, ["clusters"])
+        taken = asyncio.Event()
+        slow = asyncio.ensure_future(get(application, session, taken=taken))
+        while django.times < 2:
+            await asyncio.sleep(0.01)
+        async with asyncio.timeout(5):  # WAIT is longer
+            assert await get(application, session) == (200, b"body")
+        taken.set()
+        assert await slow == (200, b"django")
+
+    live(people.viewer, test)
+
+
 def test_what_the_browser_has_is_not_sent_again(people: People) -> None:
     async def test(application: Any, django: Django, session: str, hub: Hub) -> None:
         await get(application, session)
-        assert await get(application, session, **{"if-none-match": '"tag"'}) == (304, b"")
-        assert await get(application, session, **{"if-none-match": '"old"'}) == (200, b"body")
+        assert await get(application, session, {"if-none-match": '"tag"'}) == (304, b"")
+        assert await get(application, session, {"if-none-match": '"old"'}) == (200, b"body")
 
     live(people.viewer, test)
 
@@ -121,7 +144,7 @@ def test_strangers_whole_pages_and_forms_go_to_django(people: People) -> None:
             (session, {"hx-request": ""}),
             (session, {"hx-boosted": "true"}),
         ):
-            assert await get(application, asker, **headers) == (200, b"django")
+            assert await get(application, asker, headers) == (200, b"django")
         assert django.times == 6
 
     live(people.viewer, test)

@@ -110,6 +110,11 @@ def test_a_forged_ticket_opens_nothing(people: People, spoil: Callable[[str], st
     assert refusal(spoil(ticket), session) == 403
 
 
+def test_a_query_of_many_fields_is_no_ticket(people: People) -> None:
+    ticket, session = ask(people.viewer, "fleet")
+    assert refusal(ticket + "&a=1" * 9, session) == 403
+
+
 def test_a_ticket_opens_nothing_without_the_session_it_was_given_to(people: People) -> None:
     ticket, _ = ask(people.viewer, "fleet")
     _, other = signed_in(people.admin)

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from fleetportal.env import env_int, env_str
-from fleetportal.live.server import Multiprocess, Server, raise_open_files
+from fleetportal.live.server import Multiprocess, Protocol, Server, raise_open_files
 from fleetportal.web.safety import ready_to_serve
 
 STARTUP_FAILURE = 3  # as uvicorn's own command ends
@@ -37,6 +37,7 @@ class Command(BaseCommand):
             host=options["host"],
             port=options["port"],
             workers=options["workers"],
+            http=Protocol,
             lifespan="off",
             access_log=False,
             log_config=None,
