@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from clusters.models import Cluster
 from clusters.services.observation import announce, objects_store
 from fleetportal.accounts.principal import Principal
+from fleetportal.kit.states import move
 from fleetportal.pulse import leases
 from fleetportal.pulse.ticker import Ticker
 from rollouts.selectors.facts import workspace_view
@@ -19,8 +23,10 @@ from tests.support import People
 from tests.workspaces.fleet_rows import make_fleet
 from workspaces.models import Workspace
 from workspaces.services.observation import workspaces_observe
+from workspaces.states import WORKSPACE
 
 pytestmark = pytest.mark.django_db
+SINCE = {"benchmarking": "2026-01-01T00:00:00+00:00"}
 
 
 @pytest.fixture
@@ -64,6 +70,64 @@ def test_a_reader_leaves_the_cluster_to_the_one_who_reads_it_already(workspace: 
     assert workspace.observed_at is None
     leases.release(reader, not_before=None)
     assert unread(workspace.cluster)
+
+
+@pytest.mark.parametrize("seen", ["ready", "loading_weights"])
+def test_what_was_seen_while_somebody_else_moved_the_workspace_is_read_anew(
+    workspace: Workspace, seen: str
+) -> None:
+    """The look at a pod's events moves it, too. A cluster at rest would never say it again."""
+    Workspace.objects.filter(pk=workspace.pk).update(state="loading_weights")
+    stored(workspace, ready=seen == "ready")
+    with connection.execute_wrapper(move_after_the_read(workspace)):
+        workspaces_observe(str(workspace.cluster_id))
+    workspace.refresh_from_db()
+    assert workspace.state == {"ready": "ready", "loading_weights": "benchmarking"}[seen]
+    assert workspace.ready_replicas == (workspace.replicas if seen == "ready" else 0)
+    assert workspace.phases["benchmarking"] == SINCE["benchmarking"]
+    assert not unread(workspace.cluster)
+
+
+def stored(workspace: Workspace, *, ready: bool) -> None:
+    """The collector has stored the set and its children, whose pods have started."""
+    where = {"namespace": workspace.namespace}
+    conditions = [
+        {"type": "ResourceReady", "status": "True"},
+        {"type": "WorkspaceSucceeded", "status": "True" if ready else "False"},
+    ]
+    children, pods = [], []
+    for number in range(workspace.replicas):
+        name = f"{workspace.name}-{number}"
+        labels = {"inferenceset.kaito.sh/created-by": workspace.name}
+        meta = {**where, "name": name, "labels": labels}
+        children.append(
+            {"metadata": meta, "status": {"targetNodeCount": 1, "conditions": conditions}}
+        )
+        running: dict[str, Any] = {"state": {"running": {}}}
+        pods.append(
+            {
+                "metadata": {**where, "name": f"{name}-0", "labels": {"kaito.sh/workspace": name}},
+                "spec": {"nodeName": "n"},
+                "status": {"phase": "Running", "containerStatuses": [running]},
+            }
+        )
+    desired = next(o for o in workspace.manifests if o["kind"] == workspace.kind)
+    assert workspace.kind == "InferenceSet"
+    for kind, bodies in (("InferenceSet", [desired]), ("Workspace", children), ("Pod", pods)):
+        objects_store(cluster=workspace.cluster, kind=kind, bodies=bodies, install="main")
+
+
+def move_after_the_read(workspace: Workspace) -> Callable[..., Any]:
+    """As soon as the workspaces are read and before what was seen of them is stored."""
+    left = iter([True])
+
+    def meanwhile(execute: Any, sql: str, *rest: Any) -> Any:
+        if "observedobject" in sql and next(left, False):
+            row = Workspace.objects.get(pk=workspace.pk)
+            move(row, "benchmarking", machine=WORKSPACE, also={"phases": SINCE})
+        return execute(sql, *rest)
+
+    return meanwhile
 
 
 def test_an_old_observation_holds_while_the_collector_says_that_it_does(

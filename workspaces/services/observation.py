@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
 from django.utils import timezone
 
 from clusters.models import Cluster, ObservedObject
@@ -47,8 +48,8 @@ def workspaces_observe(cluster_pk: str) -> None:
         for _ in range(PASSES):
             if cluster.changes_read >= cluster.changes:
                 break
-            _observe(cluster)
-            Cluster.objects.filter(pk=cluster.pk).update(changes_read=cluster.changes)
+            if _observe(cluster):
+                Cluster.objects.filter(pk=cluster.pk).update(changes_read=cluster.changes)
             cluster.refresh_from_db(fields=["state", "changes", "changes_read"])
     finally:
         leases.release(cluster, not_before=None)
@@ -56,23 +57,33 @@ def workspaces_observe(cluster_pk: str) -> None:
         ring(TASK, cluster.pk)
 
 
-def _observe(cluster: Cluster) -> None:
-    """Four queries, and a write for each workspace that changed."""
+def _observe(cluster: Cluster) -> bool:
+    """Four queries, and a write for each workspace that changed.
+
+    False: one was moved by somebody else meanwhile. What was seen of it is not stored, and the
+    cluster may have no further change to say it again: it has to be read anew.
+    """
     rows = list(
         Workspace.objects.live()
         .filter(cluster=cluster)
         .select_related("deployment", "revision__deployment")
     )
     if not rows:
-        return
+        return True
     seen = _Seen(cluster)
     uids = _uids(rows)
+    whole = True
     for workspace in rows:
         workspace.cluster = cluster
         look = _look(workspace, seen, cluster)
-        if _store(workspace, look, seen, uids.get(workspace.pk, "")):
-            for listener in changed:
-                listener(workspace.deployment_id)
+        try:
+            news_of_it = _store(workspace, look, seen, uids.get(workspace.pk, ""))
+        except Stale:
+            whole = False
+            continue
+        for listener in changed if news_of_it else ():
+            listener(workspace.deployment_id)
+    return whole
 
 
 class _Seen:
@@ -118,33 +129,40 @@ def _judged(workspace: Workspace, found: Observation) -> Observation:
 
 
 def _store(workspace: Workspace, look: Observation, seen: _Seen, uid: str) -> bool:
-    """Write what differs. True when anything but the time did."""
+    """Write what differs. True when anything but the time did.
+
+    Raises Stale when its state is not the one that was read.
+    """
     now = timezone.now()
     fields = _fields(workspace, look, seen, uid, now)
     same = all(getattr(workspace, key) == value for key, value in fields.items())
     new_state = look.state if workspace.state not in ("retiring", "applying") else workspace.state
     if same and new_state == workspace.state:
         return False
-    if fields["changed_outside"] != workspace.changed_outside:
-        _report_outside(workspace, fields["changed_outside"])
     fields["observed_at"] = now
-    if new_state == workspace.state:
-        Workspace.objects.filter(pk=workspace.pk).update(**fields)
-        news.changed_row(workspace)
-        return True
-    try:
+    with transaction.atomic():
+        if fields["changed_outside"] != workspace.changed_outside:
+            _report_outside(workspace, fields["changed_outside"])
+        _write(workspace, new_state, look.message or look.reason, fields)
+    return True
+
+
+def _write(workspace: Workspace, state: str, reason: str, fields: dict[str, Any]) -> None:
+    """The state's move and what was observed; where the state stays, that alone."""
+    if state != workspace.state:
         move(
             workspace,
-            new_state,
+            state,
             machine=WORKSPACE,
             action="observed",
-            reason=look.message or look.reason,
-            state_since=now,
+            reason=reason,
+            state_since=fields["observed_at"],
             also=fields,
         )
-    except Stale:
-        return False
-    return True
+        return
+    if not Workspace.objects.filter(pk=workspace.pk, state=state).update(**fields):
+        raise Stale("Its state has changed meanwhile.")
+    news.changed_row(workspace)
 
 
 def _fields(
