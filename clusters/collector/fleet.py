@@ -201,6 +201,9 @@ class Fleet:
         watched.storing = True
         try:
             await self._db(self._storing, stores.seen_store, watched.fence, what)
+        except asyncio.CancelledError:
+            watched.cache.dirty |= what.dirty  # the session ended: perhaps it was never begun
+            raise
         except FenceLost:
             self._stop([pk])
         except (OperationalError, InterfaceError):
