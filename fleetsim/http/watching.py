@@ -5,7 +5,7 @@ A selector turns an object that leaves into DELETED and one that enters into ADD
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import orjson
@@ -122,35 +122,44 @@ class Watch:
                 break
         if gone.done():
             return
-        if drop is not None:
+        if drop is not None or stall is not None:
             cut(self.request)
             return
         await self._finish()
 
     async def _finish(self) -> None:
-        last = self._bookmark() if self.bookmarks else b""
+        """The last words. A client goes on from the bookmark: what is queued has to come before."""
+        last = self._lines(self._queued()) + (self._bookmark() if self.bookmarks else b"")
         with contextlib.suppress(OSError, RuntimeError):
             await self.request.send({"type": "http.response.body", "body": last})
 
     async def _turn(self, gone: "asyncio.Future[None]", wait: float) -> bool:
         """Send what is queued, or a bookmark when nothing came in time. False ends the watch."""
-        if self.queue.empty():
-            getter = asyncio.ensure_future(self.queue.get())
-            both: set[asyncio.Future[Any]] = {getter, gone}
-            await asyncio.wait(both, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
-            if not getter.done():
-                getter.cancel()
-                if not gone.done() and self.bookmarks and wait >= self.pause:
-                    await self._send(self._bookmark())
-                return not gone.done()
-            changes = [getter.result()]
-        else:
-            changes = []
-        while not self.queue.empty():
-            changes.append(self.queue.get_nowait())
-        lines = [line for change in changes if change for line in self._event(change)]
-        await self._send(b"".join(lines))
-        return None not in changes
+        changes = [*await self._first(gone, wait), *self._queued()]
+        if changes:
+            await self._send(self._lines(changes))
+        elif not gone.done() and self.bookmarks and wait >= self.pause:
+            await self._send(self._bookmark())
+        return not gone.done() and None not in changes
+
+    async def _first(self, gone: "asyncio.Future[None]", wait: float) -> list[Change | None]:
+        """Wait for the next change; none when something is queued already or nothing came."""
+        if not self.queue.empty():
+            return []
+        getter = asyncio.ensure_future(self.queue.get())
+        both: set[asyncio.Future[Any]] = {getter, gone}
+        await asyncio.wait(both, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
+        if getter.done():
+            return [getter.result()]
+        getter.cancel()
+        return []
+
+    def _queued(self) -> list[Change | None]:
+        """Everything that waits to be sent, now. None: the end of the watch."""
+        return [self.queue.get_nowait() for _ in range(self.queue.qsize())]
+
+    def _lines(self, changes: Iterable[Change | None]) -> bytes:
+        return b"".join(line for change in changes if change for line in self._event(change))
 
     async def _send(self, body: bytes) -> None:
         if body:
