@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fleetportal.accounts.principal import Principal
 from rollouts.models import Rollout
 from rollouts.services import control
@@ -19,6 +21,7 @@ from tests.simfleet import SimCluster
 from workspaces.models import Deployment
 
 WARM = {"keep_old_for_seconds": 600}
+UNUSED: dict[str, Any] = {"load": [{"rate": 0.0}]}  # nobody's requests to wait for
 
 
 def test_a_second_revision_comes_beside_the_first_and_the_first_goes_with_all_it_had(
@@ -61,7 +64,7 @@ def test_what_never_served_is_deleted_and_the_old_one_stays_untouched(portal: Po
 
 def test_a_warm_old_revision_gets_its_service_back(portal: Portal) -> None:
     single_stage("warm", **WARM)
-    cluster = portal.add()
+    cluster = portal.add(**UNUSED)
     first = one_revision(portal, cluster)
     rollout = portal.start([cluster], strategy="warm")
     until("the second serves", lambda: serving(cluster) not in ("", first))
@@ -76,7 +79,7 @@ def test_a_warm_old_revision_gets_its_service_back(portal: Portal) -> None:
 
 def test_an_old_revision_that_is_gone_is_built_again_from_its_spec(portal: Portal) -> None:
     single_stage("gone-in-test", stage={"soak_seconds": 0})
-    test, staging = portal.add("test"), portal.add("staging")
+    test, staging = portal.add("test", **UNUSED), portal.add("staging", **UNUSED)
     first = one_revision(portal, test, staging)
     spec = test.objects("InferenceSet")[0]["spec"]
     staging.change(faults=[{"kind": "stuck", "match": "chat-r2"}])
@@ -97,7 +100,7 @@ def test_a_rollback_without_room_for_the_old_revision_says_so_and_keeps_the_new_
     portal: Portal,
 ) -> None:
     nodes = {"instance_type": "g6.xlarge", "pool": "l4", "count": 2}
-    test, staging = portal.add("test", nodes=[nodes]), portal.add("staging")
+    test, staging = portal.add("test", nodes=[nodes], **UNUSED), portal.add("staging", **UNUSED)
     first = one_revision(portal, test, staging)
     staging.change(faults=[{"kind": "stuck", "match": "chat-r2"}])
     rollout = portal.start([test, staging])
