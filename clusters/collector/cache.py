@@ -66,6 +66,7 @@ class Cache:
         self._objects: dict[str, dict[Key, Any]] = {watching.name: {} for watching in WATCHED}
         self._bodies: dict[Key, Body] = {}  # of KAITO's pods
         self.dirty: set[str] = set()
+        self.ahead = 0.0  # seconds that the cluster's clock is ahead of ours
         self._listed: set[str] = set()
 
     def replace(self, kind: Kind, listing: Listing[Any] | None) -> None:

@@ -146,6 +146,8 @@ class Member:
             await self._report(Contact.DIFFERENT, "The address answers as another cluster.")
             raise OtherCluster("Another cluster answers.")
         self._heard = _now()
+        self.client.hear_clock(answer)
+        self.cache.ahead = self.client.ahead
 
     async def _say(self) -> None:
         missing = f"May not list {', '.join(sorted(self._missing))}." if self._missing else ""

@@ -145,13 +145,15 @@ class Seen:
     dirty: frozenset[str]
     inventory: tuple[list[Node], list[Pod], list[ResourceSlice], list[ResourceClaim]] | None
     bodies: dict[str, list[dict[str, Any]]]
+    ahead: float
 
     @classmethod
     def of(cls, cache: Cache) -> Seen:
         dirty = frozenset(cache.take())
         needed = dirty & INVENTORY and cache.complete
         found = (cache.nodes, cache.pods, cache.slices, cache.claims) if needed else None
-        return cls(dirty, found, {kind: cache.bodies(kind) for kind in STORED if kind in dirty})
+        bodies = {kind: cache.bodies(kind) for kind in STORED if kind in dirty}
+        return cls(dirty, found, bodies, cache.ahead)
 
 
 def seen_store(fence: Fence, what: Seen) -> None:
@@ -168,6 +170,7 @@ def seen_store(fence: Fence, what: Seen) -> None:
             slices=slices,
             claims=claims,
             at=timezone.now(),
+            ahead=what.ahead,
             fence=fence,
         )
     changed = False

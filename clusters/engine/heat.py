@@ -39,8 +39,9 @@ Samples = Sequence[GpuSample]
 class Heat:
     """Bytes of equal length, one per card; `cards[i]` of them are on node i.
 
-    util, memory: half percent. power: 5 W. temperature: degrees Celsius. idle: `idle_code`.
-    allocation: FREE to FAULTY. marks: FAULT, FIRST (card of its node), SHARED, ERROR.
+    util, memory: half percent. power: 5 W. temperature: degrees Celsius. idle: `idle_code` of the
+    time since `idle_from`. allocation: FREE to FAULTY. marks: FAULT, FIRST (card of its node),
+    SHARED, ERROR.
     """
 
     cards: tuple[int, ...]
@@ -189,7 +190,7 @@ def _cell(
         allocated,
         _code(highest(sample.power for sample in samples), 1 / WATT_STEP),
         _code(highest(sample.temperature for sample in samples), 1),
-        _idle(samples, at),
+        _idle(idle_from(node, samples, allocated, at), samples, at),
         marks,
     )
 
@@ -236,8 +237,31 @@ def idle_since(samples: Samples) -> float | None:
     return max(known) if known and len(known) == len(since) else None
 
 
-def _idle(samples: Samples, at: float) -> int:
+def idle_from(node: NodeFacts, samples: Samples, allocated: int, at: float) -> float | None:
+    """`idle_since` of one card of the node; of a held one not from before its holder came."""
     since = idle_since(samples)
+    return since if since is None or allocated != FULL else with_holder(node, samples, since, at)
+
+
+def with_holder(node: NodeFacts, samples: Samples, since: float, at: float) -> float:
+    """From when on a card that idles since `since` idles for who holds it now, at most `at`.
+
+    A holder that has not started begins now. Where the card is one of several holders' and nobody
+    says whose, it counts from the last to come: what is charged to anybody is certain.
+    """
+    came = dict(zip((pod for pod, _, _ in node.holders), node.held_since, strict=False))
+    starts = [came[pod] for pod in pods_at(node, samples) if pod in came]
+    return min(at, max([since, *(at if start is None else start for start in starts)]))
+
+
+def pods_at(node: NodeFacts, samples: Samples) -> tuple[str, ...]:
+    """The holders that exporters name for a card, else all that hold any on its node."""
+    pods = sorted({pod for pod, _, _ in node.holders})
+    said = {pod for sample in samples for pod in sample.pods}
+    return tuple(pod for pod in pods if pod in said) or tuple(pods)
+
+
+def _idle(since: float | None, samples: Samples, at: float) -> int:
     if since is not None:
         return idle_code(at - since)
     return NOT_EXPORTED if utilisation(samples) is None else 0

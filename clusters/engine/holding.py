@@ -21,6 +21,16 @@ from clusters.engine.types import CardFacts, NodeFacts, ShareFacts
 Holders = tuple[tuple[str, int, str], ...]
 
 
+class Owner(msgspec.Struct, frozen=True):
+    """A pod that may hold by claims: its KAITO workspace or "", and since when it runs."""
+
+    workspace: str = ""
+    started: float | None = None
+
+
+NOBODY = Owner()
+
+
 class Count(msgspec.Struct, frozen=True):
     """What a node has and what of it is held, in the units of its sharing."""
 
@@ -36,16 +46,18 @@ def node_facts(
     pool: str,
     holds: Sequence[PodHold],
     dra: DraCluster,
-    workspaces: Mapping[str, str],
+    owners: Mapping[str, Owner],
 ) -> NodeFacts:
-    """`holds`: of pods on this node; `workspaces`: KAITO workspace of pods that hold by claims."""
+    """`holds`: of pods on this node; `owners`: of pods that hold by claims."""
     signs = reading.signs
     if signs.hami and signs.hami.cards:
         count = _by_hami(signs.hami, holds)
     else:
         count = _by_plugin(reading, [hold for hold in holds if hold.name not in dra.pods])
         if signs.dra:
-            count = _by_claims(reading, signs.dra, count, dra, workspaces)
+            count = _by_claims(reading, signs.dra, count, dra, owners)
+    holders = tuple(sorted(count.holders))
+    started = {hold.name: hold.started for hold in holds}
     return NodeFacts(
         name=reading.name,
         pool=pool,
@@ -57,7 +69,10 @@ def node_facts(
         used=min(count.allocatable, count.used),
         zone=reading.place.zone,
         taints=reading.taints,
-        holders=tuple(sorted(count.holders)),
+        holders=holders,
+        held_since=tuple(
+            owners[pod].started if pod in owners else started.get(pod) for pod, _, _ in holders
+        ),
         sharing=reading.sharing,
         workspace=reading.workspace,
         blocked=_why_blocked(reading),
@@ -127,7 +142,7 @@ def _by_claims(
     node: DraNode,
     plugin: Count,
     dra: DraCluster,
-    workspaces: Mapping[str, str],
+    owners: Mapping[str, Owner],
 ) -> Count:
     """Cards by claims, with what a device plugin beside the driver gave out of the same cards."""
     cards, shares = cards_of(node), shares_of(node)
@@ -142,7 +157,8 @@ def _by_claims(
         mine = [key for key in holder.devices if key in own]
         count = len(mine) if reading.sharing == "mig" else len({own[key] for key in mine})
         if count:
-            holders.append((holder.name, count, workspaces.get(holder.name, "")))
+            owner = owners.get(holder.name, NOBODY)
+            holders.append((holder.name, count, owner.workspace))
     allocatable = max(allocatable, plugin.allocatable)
     return Count(
         allocatable, used + plugin.used, (*plugin.holders, *holders), cards, shares or plugin.shares

@@ -1,8 +1,9 @@
 """GPUs that somebody holds and nobody uses: which, whose, since when, and what they cost. Pure.
 
 A card counts when the heatmap's own bytes say that it is allocated and idle, so that a list and the
-map never disagree. Without measurements nothing is said: silence is no proof of idleness.
-Times are unix seconds, money is $/h at today's price.
+map never disagree. It idles for its holder only from when the holder came: the fleet's list and a
+deployment's cost both read these groups. Without measurements nothing is said: silence is no proof
+of idleness. Times are unix seconds, money is $/h at today's price.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ Samples = Sequence[GpuSample]
 @dataclass(frozen=True, slots=True)
 class IdleGroup:
     """Idle cards of one holder on one node. `pod` is namespace/name, "" where several hold cards
-    there and no exporter says which. `since`: of the card that idles longest. `usd`: what the
-    cards have cost since each of them fell idle. None: the price is unknown."""
+    there and no exporter says which. `since`: of the card that idles longest, and never before
+    its holder came. `usd`: what the cards have cost since then. None: the price is unknown."""
 
     node: str
     gpu_model: str
@@ -105,19 +106,15 @@ def _by_card(samples: Iterable[GpuSample]) -> Mapping[tuple[str, int], Samples]:
 def _of_node(node: NodeFacts, pool: PoolFacts | None, cards: Known, at: float) -> list[IdleGroup]:
     groups: dict[str, list[float]] = defaultdict(list)
     for samples, code in cards.values():
-        since = heat.idle_since(samples)
-        groups[_holder(node, samples)].append(
-            at - heat.idle_seconds(code) if since is None else since
-        )
+        fell = heat.idle_since(samples)
+        since = at - heat.idle_seconds(code) if fell is None else fell
+        groups[_holder(node, samples)].append(heat.with_holder(node, samples, since, at))
     return [_group(node, pool, pod, since, at) for pod, since in sorted(groups.items())]
 
 
 def _holder(node: NodeFacts, samples: Samples) -> str:
     """The pod that holds the card; "" where it is one of several and nobody says which."""
-    pods = sorted({pod for pod, _, _ in node.holders})
-    named = [pod for sample in samples for pod in sample.pods if pod in pods]
-    if named:
-        return named[0]
+    pods = heat.pods_at(node, samples)
     return pods[0] if len(pods) == 1 else ""
 
 

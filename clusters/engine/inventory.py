@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 import msgspec
 
 from clusters.engine.accelerators import ALL_OF_IT
 from clusters.engine.dra import NO_DRA, DraCluster, cards_of, read_dra, waiting
-from clusters.engine.holding import node_facts
+from clusters.engine.holding import Owner, node_facts
 from clusters.engine.nodes import NodeReading, read_node
-from clusters.engine.pods import PodHold, pod_name, read_hold, workspace_of
+from clusters.engine.pods import PodHold, pod_name, read_hold, started_at, workspace_of
 from clusters.engine.pools import (
     Groups,
     Quota,
@@ -105,23 +105,26 @@ def build_inventory(
     skus: SkuLookup,
     mode: ProvisionerMode | None,
     now: datetime | None = None,
+    ahead: float = 0.0,
 ) -> Inventory:
     """Everything a cluster says about its GPUs.
 
     `mode` None means that the probe could not tell: then nodes are existing ones unless a quota
     for their instance type was declared. `now` None: nobody knows the time, and HAMi's handshakes
-    are not judged by age.
+    are not judged by age. `ahead`: seconds that the cluster's clock is ahead of the one that `now`
+    is by; it is taken off what the cluster stamped.
     """
     pods, claims = _unique(pods), _unique(claims)
     nodes, slices = _unique(nodes), _unique(slices)
     dra = read_dra(nodes, slices, claims) if slices else NO_DRA
     named = ((node, dra.nodes.get(node.metadata.name)) for node in nodes)
-    readings = [r for node, own in named if (r := read_node(node, skus, own, now)) is not None]
+    there = now and now + timedelta(seconds=ahead)
+    readings = [r for node, own in named if (r := read_node(node, skus, own, there)) is not None]
     sized = [reading for reading in readings if gpus_per_node(reading)]
-    holds = [h for pod in pods if (h := read_hold(pod)) is not None]
+    holds = [h for pod in pods if (h := read_hold(pod, ahead)) is not None]
     declared = {} if mode is ProvisionerMode.BYO else declared_quotas(quotas, skus)
     groups = group_nodes(sized, declared, mode)
-    facts = _all_facts(groups, holds, dra, pods)
+    facts = _all_facts(groups, holds, dra, _owners(pods, ahead) if dra.pods else {})
     pools = tuple(make_pool(key, groups, facts, declared, skus) for key in sorted(groups))
     pending = sum(h.units for h in holds if not h.node and h.units < ALL_OF_IT)
     return Inventory(
@@ -157,17 +160,20 @@ def _canonical(item: msgspec.Struct) -> str:
 
 
 def _all_facts(
-    groups: Groups, holds: Iterable[PodHold], dra: DraCluster, pods: Iterable[Pod]
+    groups: Groups, holds: Iterable[PodHold], dra: DraCluster, owners: Mapping[str, Owner]
 ) -> tuple[NodeFacts, ...]:
     by_node: dict[str, list[PodHold]] = defaultdict(list)
     for hold in holds:
         by_node[hold.node].append(hold)
-    workspaces = {pod_name(pod): workspace_of(pod) for pod in pods} if dra.pods else {}
     return tuple(
-        node_facts(reading, key, by_node.get(reading.name, ()), dra, workspaces)
+        node_facts(reading, key, by_node.get(reading.name, ()), dra, owners)
         for key, group in sorted(groups.items())
         for reading in sorted(group, key=lambda r: r.name)
     )
+
+
+def _owners(pods: Iterable[Pod], ahead: float) -> dict[str, Owner]:
+    return {pod_name(pod): Owner(workspace_of(pod), started_at(pod, ahead)) for pod in pods}
 
 
 def _only(values: set[str]) -> str:

@@ -12,7 +12,7 @@ import msgspec
 
 from clusters.engine.accelerators import ALL_OF_IT, counts, is_accelerator
 from clusters.engine.hami import Held, held_by
-from clusters.engine.raw import word
+from clusters.engine.raw import moment, word
 from clusters.engine.shapes import Container, Pod, PodSpec
 
 WORKSPACE_LABEL = "kaito.sh/workspace"
@@ -23,7 +23,8 @@ _NOTHING: Mapping[str, int] = {}
 class PodHold(msgspec.Struct, frozen=True):
     """What one live pod holds (`node` set) or waits for (`node` empty).
 
-    `asks`: units by resource; `parts`: what HAMi gave it of which cards.
+    `asks`: units by resource; `parts`: what HAMi gave it of which cards; `started` None: its node
+    has not taken it up yet.
     """
 
     node: str
@@ -31,6 +32,7 @@ class PodHold(msgspec.Struct, frozen=True):
     workspace: str  # KAITO workspace or ""
     asks: Mapping[str, int]
     parts: tuple[Held, ...] = ()
+    started: float | None = None  # unix seconds by our clock
 
     @property
     def units(self) -> int:
@@ -51,8 +53,11 @@ def concerns_gpus(pod: Pod) -> bool:
     )
 
 
-def read_hold(pod: Pod) -> PodHold | None:
-    """What a pod holds, or None: it asks for no GPU, or is over (a terminating pod still holds)."""
+def read_hold(pod: Pod, ahead: float = 0.0) -> PodHold | None:
+    """What a pod holds, or None: it asks for no GPU, or is over (a terminating pod still holds).
+
+    `ahead`: as in `started_at`.
+    """
     if pod.status.phase in _TERMINAL:
         return None
     asks = gpu_requests(pod.spec)
@@ -60,7 +65,15 @@ def read_hold(pod: Pod) -> PodHold | None:
     parts = held_by(annotations) if annotations else ()
     if not asks and not parts:
         return None
-    return PodHold(word(pod.spec.node_name), pod_name(pod), workspace_of(pod), asks, parts)
+    started = started_at(pod, ahead)
+    return PodHold(word(pod.spec.node_name), pod_name(pod), workspace_of(pod), asks, parts, started)
+
+
+def started_at(pod: Pod, ahead: float = 0.0) -> float | None:
+    """When its node took it up, in unix seconds; None: not yet. `ahead`: seconds that the
+    cluster's clock is ahead of ours."""
+    found = moment(pod.status.start_time)
+    return None if found is None else found - ahead
 
 
 def pod_name(pod: Pod) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 
 from clusters.engine.quantities import parse_count, parse_quantity
 
 MOST_GPUS = 100_000  # per node or pod; a larger figure is a mistake or an attack on our sums
+CLOCKS_DIFFER = 5.0  # seconds between a cluster's clock and ours that nobody minds
 _LONGEST_TEXT = 253  # the longest name Kubernetes allows
 
 
@@ -35,6 +37,15 @@ def word(value: object) -> str:
     if isinstance(value, str) and len(value) <= _LONGEST_TEXT and value.isprintable():
         return value
     return ""
+
+
+def moment(value: object) -> float | None:
+    """Unix seconds of a Kubernetes timestamp; None where it is none, or does not say its zone."""
+    try:
+        found = datetime.fromisoformat(text(value))
+    except ValueError:
+        return None
+    return found.timestamp() if found.tzinfo else None
 
 
 def gpu_count(value: object) -> int | None:

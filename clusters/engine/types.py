@@ -93,6 +93,9 @@ class NodeFacts:
     taints: tuple[Taint, ...] = ()
     # pods that hold GPUs here: (namespace/name, GPUs, KAITO workspace or "")
     holders: tuple[tuple[str, int, str], ...] = ()
+    # since when each of them is here, in unix seconds by our clock; None: it has not
+    # started, or was not seen; (): nobody knows
+    held_since: tuple[float | None, ...] = ()
     # none | time-slicing | mps | hami | mig | unknown (parts, and nobody says of which kind)
     sharing: str = "none"
     workspace: str = ""  # KAITO workspace that this node was made for; others cannot use it

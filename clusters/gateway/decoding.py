@@ -14,6 +14,8 @@ from clusters.engine.raw import mapping, mappings, text
 from clusters.gateway.connection import BYTE_CAP
 from clusters.gateway.errors import Answer, Garbage, error_from_event
 
+CENTURY = 100 * 365.25 * 86_400.0  # seconds
+
 Object = dict[str, Any]
 
 
@@ -102,10 +104,12 @@ def event_of(line: bytes) -> WatchEvent:
 
 
 def clock_skew(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Seconds that the server's clock is ahead of `now`, by its Date header; None if unknown."""
+    """Seconds that the server's clock is ahead of `now`, by its Date header; None if unknown, or
+    too far off for a calendar."""
     try:
         date = parsedate_to_datetime(headers.get("date", ""))
     except (ValueError, TypeError, IndexError):
         return None
     aware = date if date.tzinfo else date.replace(tzinfo=UTC)
-    return (aware - now).total_seconds()
+    skew = (aware - now).total_seconds()
+    return skew if abs(skew) < CENTURY else None

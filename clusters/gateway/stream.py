@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
+from clusters.engine.raw import CLOCKS_DIFFER
 from clusters.gateway import kinds
 from clusters.gateway.connection import BYTE_CAP, READ_TIMEOUT, Connection
 from clusters.gateway.decoding import LineBuffer, clock_skew
@@ -33,11 +34,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Listing(Generic[T]):
-    """A whole list. `clock_skew`: seconds that the server's clock is ahead; None: unknown."""
+    """A whole list."""
 
     items: list[T]
     resource_version: str
-    clock_skew: float | None
     bodies: Mapping[Key, dict[str, Any]] = field(default_factory=dict)
 
 
@@ -49,11 +49,13 @@ class StreamClient:
     """One cluster. CALLS requests at once on kept connections; each watch has its own.
 
     `pace` says how often it may be asked; `connects` bounds the handshakes of many clients.
+    `ahead`: seconds that the cluster's clock is ahead of ours, 0 where they agree.
     """
 
     def __init__(self, connection: Connection, connects: Slots | None = None) -> None:
         self.connection = connection
         self.pace = Pace()
+        self.ahead = 0.0
         self._connects = connects or Slots(CALLS, READ_TIMEOUT)
         self._resolver = Resolver(connection)
         self._context: ssl.SSLContext | None = None
@@ -65,6 +67,13 @@ class StreamClient:
         """Cut the kept connections. Watches end with their iterators."""
         while self._idle:
             self._idle.pop().close()
+
+    def hear_clock(self, answer: Answer) -> None:
+        """What the API server (not a pod behind it) says of the time. It says whole seconds: what
+        it stamped must not seem to move with every answer."""
+        skew = clock_skew(answer.headers, datetime.now(UTC))
+        if skew is not None and abs(skew - self.ahead) > CLOCKS_DIFFER:
+            self.ahead = float(round(skew)) if abs(skew) > CLOCKS_DIFFER else 0.0
 
     async def list_objects(
         self,
@@ -162,8 +171,8 @@ class StreamClient:
             bodies |= page.bodies
             query["continue"] = page.next_token
             if not page.next_token:
-                skew = clock_skew(answer.headers, datetime.now(UTC))
-                return Listing(items, page.resource_version, skew, bodies)
+                self.hear_clock(answer)
+                return Listing(items, page.resource_version, bodies)
 
     async def _ok(self, exchange: Exchange, answer: Answer) -> Answer:
         if answer.status == 200:

@@ -117,7 +117,8 @@ def _device(
     seat = seats(node, samples)[index]
     used = engine.total(one.memory_used for one in mine)
     size = engine.total(one.memory_total for one in mine)
-    since = engine.idle_since(mine)
+    kind = engine.allocations(node, engine.by_card(samples).get(node.name, {}))[index]
+    since = engine.idle_from(node, mine, kind, now.timestamp())
     return Device(
         cluster=cluster,
         node=node.name,
@@ -126,7 +127,7 @@ def _device(
         uuid=next((one.uuid for one in mine), ""),
         model=model_words(class_of(pool) if pool else node.gpu_model),
         sharing=node.sharing if node.sharing != "none" else "",
-        allocation=_allocation(cluster, node, index, samples),
+        allocation=_allocation(cluster, kind),
         why=node_note(cluster, node) or why_blocked(cluster, node),
         holders=_holders(principal, cluster, seat),
         sure=seat.sure,
@@ -154,11 +155,9 @@ def _address(cluster: Cluster, node: NodeFacts, card: int) -> str:
     return reverse("gpu", args=[cluster.name, node.name, card])
 
 
-def _allocation(cluster: Cluster, node: NodeFacts, index: int, samples: Sequence[GpuSample]) -> str:
+def _allocation(cluster: Cluster, kind: int) -> str:
     if silent(cluster) or blind(cluster):
         return "unknown"
-    by_card = engine.by_card(samples).get(node.name, {})
-    kind = engine.allocations(node, by_card)[index]
     return engine.ALLOCATION[engine.BLOCKED if kind == engine.FREE and closed(cluster) else kind]
 
 

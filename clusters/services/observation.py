@@ -46,11 +46,13 @@ def inventory_store(
     slices: Iterable[ResourceSlice] = (),
     claims: Iterable[ResourceClaim] = (),
     at: datetime,
+    ahead: float = 0.0,
     fence: Fence | None = None,
 ) -> bool:
     """Store what these objects make together. True when it differs from what was stored.
 
-    Raises FenceLost when `fence` does not hold any more; then nothing is stored.
+    `ahead`: seconds that the clock which stamped them is ahead of ours. Raises FenceLost when
+    `fence` does not hold any more; then nothing is stored.
     """
     quotas = [Quota(q.instance_type, q.nodes, q.capacity_type) for q in cluster.quotas.all()]
     mode = selectors.capabilities_of(cluster).provisioner
@@ -63,6 +65,7 @@ def inventory_store(
         skus=sku_facts,
         mode=mode,
         now=at,
+        ahead=ahead,
     )
     _place(cluster, found)
     book = price_book()

@@ -123,7 +123,7 @@ class Metrics:
         scraper = Scraper(
             pk,
             road,
-            targets=lambda: _targets(pods()),
+            targets=lambda: _targets(pods(), client.ahead),
             well=lambda: not client.pace.slow,
             put=lambda cluster, scrape: self.storer.put(cluster, scrape, token),
         )
@@ -180,8 +180,8 @@ def _road(metrics: MetricsSettings, prometheus: Prometheus | None, client: Strea
     return DirectRoad(_own(client), prefix=metrics.prefix)
 
 
-def _targets(pods: Sequence[Pod]) -> list[Target]:
-    return [target for pod in pods if (target := target_of(pod)) is not None]
+def _targets(pods: Sequence[Pod], ahead: float) -> list[Target]:
+    return [target for pod in pods if (target := target_of(pod, ahead)) is not None]
 
 
 def _all_settings() -> dict[UUID, _Settings]:

@@ -36,6 +36,7 @@ def inventory_of(
     quotas: Iterable[Quota] = (),
     mode: ProvisionerMode | None = ProvisionerMode.BYO,
     now: datetime | None = None,
+    ahead: float = 0.0,
 ) -> Inventory:
     """The inventory of raw objects, read as the portal reads what does not fit its types."""
     return build_inventory(
@@ -47,6 +48,7 @@ def inventory_of(
         skus=lookup,
         mode=mode,
         now=now,
+        ahead=ahead,
     )
 
 
@@ -88,7 +90,13 @@ def node(
 
 
 def pod(
-    name: str, node_name: str, gpus: int, *, workspace: str = "", phase: str = "Running"
+    name: str,
+    node_name: str,
+    gpus: int,
+    *,
+    workspace: str = "",
+    phase: str = "Running",
+    started: str = "",
 ) -> Raw:
     return {
         "metadata": {
@@ -103,5 +111,5 @@ def pod(
                 {"resources": {"requests": {"cpu": "1"}}},
             ],
         },
-        "status": {"phase": phase},
+        "status": {"phase": phase} | ({"startTime": started} if started else {}),
     }

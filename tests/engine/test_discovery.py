@@ -19,6 +19,7 @@ from clusters.selectors import census
 
 Raw = dict[str, Any]
 NOW = datetime(2026, 11, 23, 13, 0, tzinfo=UTC)
+STARTED = datetime(2026, 11, 1, 6, 30, tzinfo=UTC)  # of every pod
 HERE = Path(__file__).parent / "nodes"
 CASES: dict[str, Raw] = {
     name: case
@@ -82,7 +83,7 @@ def raw_pod(pod: Raw) -> Raw:
             "annotations": pod.get("annotations", {}),
         },
         "spec": {"nodeName": "n", "containers": [{"resources": {"limits": asks}}]},
-        "status": {"phase": "Running"},
+        "status": {"phase": "Running", "startTime": STARTED.strftime("%Y-%m-%dT%H:%M:%SZ")},
     }
 
 
@@ -106,13 +107,17 @@ def inventory_of(case: Raw) -> Inventory:
     )
 
 
-def expected_facts(given: Raw) -> NodeFacts:
+def expected_facts(case: Raw) -> NodeFacts:
     """The facts as written down; what a case does not mention has its plain value."""
+    given, pods = case["expect"], {f"team/{pod['name']}" for pod in case.get("pods", [])}
     parts: Raw = {
         "cards": tuple(CardFacts(**card) for card in given.get("cards", [])),
         "shares": tuple(ShareFacts(**share) for share in given.get("shares", [])),
         "taints": tuple(Taint(**taint) for taint in given.get("taints", [])),
         "holders": tuple(tuple(holder) for holder in given.get("holders", [])),
+        "held_since": tuple(
+            STARTED.timestamp() if pod in pods else None for pod, *_ in given.get("holders", [])
+        ),
     }
     plain: Raw = {"name": "n", "ready": True, "cordoned": False, "used": 0, "instance_type": ""}
     names = {field.name for field in fields(NodeFacts)}
@@ -124,7 +129,7 @@ def test_a_node_gives_exactly_the_facts_that_stand_beside_it(name: str) -> None:
     case = CASES[name]
     inventory = inventory_of(case)
     (node,), (pool,) = inventory.nodes, inventory.pools
-    assert asdict(node) == asdict(expected_facts(case["expect"]))
+    assert asdict(node) == asdict(expected_facts(case))
     seen = {
         "free": node.free,
         "faulty": node.faulty,

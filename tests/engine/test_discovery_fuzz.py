@@ -142,7 +142,7 @@ PODS = shaped(
                 "resourceClaims": listed(shaped({"resourceClaimName": NAMES})),
             }
         ),
-        "status": shaped({"phase": ANYTHING}),
+        "status": shaped({"phase": ANYTHING, "startTime": ANYTHING}),
     }
 )
 ATTRIBUTES = st.dictionaries(

@@ -155,6 +155,8 @@ nodes = st.builds(
     sharing=st.sampled_from(["none", "none", "mig", "hami"]),
     workspace=st.just(""),
     blocked=st.sampled_from(["", "taint"]),
+    holders=st.sampled_from([(), (("a/b", 1, ""),), (("a/b", 1, ""), ("a/c", 2, ""))]),
+    held_since=st.lists(st.none() | st.floats(allow_nan=False), max_size=3).map(tuple),
 )
 samples = st.builds(
     GpuSample,

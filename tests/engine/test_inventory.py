@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -208,6 +209,26 @@ def test_pods_that_are_over_hold_nothing_and_pods_without_a_node_wait() -> None:
     inventory = build([node("n")], pods)
     assert inventory.nodes[0].holders == (("team/live", 2, "chat"),)
     assert (inventory.totals.used, inventory.totals.pending) == (2, 8)
+
+
+def test_when_a_holder_came_is_told_by_our_clock() -> None:
+    one = pod("p", "n", 1, started="1970-01-01T02:00:00Z")
+    for ahead, came in ((0.0, 7200.0), (3600.0, 3600.0)):
+        found = inventory_of([node("n")], [one], ahead=ahead)
+        assert found.nodes[0].held_since == (came,)
+
+
+def test_a_handshake_is_judged_by_the_clock_that_stamped_it() -> None:
+    register = "GPU-0,10,81920,100,NVIDIA-H100,0,true:"
+    asked = {"hami.io/node-handshake": "Requesting_2026.11.23 12:00:00"}
+    one = node("n", annotations={"hami.io/node-nvidia-register": register, **asked})
+    noon = datetime(2026, 11, 23, 12, 1, tzinfo=UTC)
+
+    def blocked(now: datetime, ahead: float = 0.0) -> bool:
+        return bool(inventory_of([one], now=now, ahead=ahead).nodes[0].blocked)
+
+    assert not blocked(noon) and blocked(noon + timedelta(hours=1))
+    assert not blocked(noon + timedelta(hours=1), ahead=-3600.0)
 
 
 def test_more_held_than_offered_is_not_more_than_all() -> None:

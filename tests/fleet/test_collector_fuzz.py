@@ -50,7 +50,7 @@ def taken(cache: Cache, watching: Watching, body: bytes) -> None:
         page: Page[Any] = watching.reader.page(body)
     except PortalError:
         return
-    listing = Listing(page.items, page.resource_version, None, page.bodies)
+    listing = Listing(page.items, page.resource_version, page.bodies)
     cache.replace(watching.kind, listing)
 
 

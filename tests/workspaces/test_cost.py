@@ -8,19 +8,20 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from clusters.engine.heat import FULL, idle_code
 from clusters.engine.price_sheet import Wish
 from clusters.engine.telemetry.packing import pack_tick
 from clusters.engine.telemetry.types import Tick
-from clusters.models import HeatRow, Pool, PriceEntry, ServingTick
+from clusters.models import Pool, PriceEntry, ServingTick
 from clusters.selectors import pack
 from clusters.services.prices import price_set
 from fleetportal.accounts.models import User
 from fleetportal.accounts.principal import Principal
+from fleetportal.console.selectors.idle import idle_list
 from fleetportal.journal.models import Event
 from tests.clusters.rows import node, pool
 from tests.clusters.telemetry_rows import pack_all
 from tests.conftest import ApiFor, CountQueries
+from tests.console.fleet_moments import measure
 from tests.factories import make_served, put
 from tests.support import People
 from tests.workspaces.fleet_rows import make_fleet
@@ -229,16 +230,19 @@ def test_a_million_tokens_cost_the_same_when_hours_are_packed(people: People) ->
     assert cost_of(deployment, NOW) == before
 
 
-def idle_cluster(workspace: Workspace, idle_hours: float, price: float | None) -> None:
+def idle_cluster(
+    workspace: Workspace, idle_hours: float, price: float | None, held_hours: float = 1000
+) -> None:
     """Its cluster holds one node of eight cards, two of them its own and idle."""
     pod = (f"{workspace.namespace}/{workspace.name}-abcde-0", 2, f"{workspace.name}-abcde")
-    held = node(used=2, holders=(pod,))
+    came = NOW.timestamp() - held_hours * 3600
+    held = node(used=2, holders=(pod,), held_since=(came,))
     packed = {"nodes_packed": pack((held,))}
     packed["pools_packed"] = pack((pool(nodes=[held], price_per_hour=price),))
     put([workspace.cluster], **packed)
-    cards = bytes([FULL] * 2 + [0] * 6)
-    idle = bytes([idle_code(idle_hours * 3600)] * 2 + [0] * 6)
-    HeatRow.objects.create(cluster=workspace.cluster, gpus=8, at=NOW, allocation=cards, idle=idle)
+    workspace.cluster.refresh_from_db()
+    idle = [(held.name, card, idle_hours) for card in range(held.allocatable)]
+    measure(workspace.cluster, idle=idle, at=NOW)
 
 
 def test_idle_cards_cost_their_share_of_the_node(people: People) -> None:
@@ -252,18 +256,24 @@ def test_idle_cards_cost_their_share_of_the_node(people: People) -> None:
     assert found.idle_usd.usd == pytest.approx(8.0, rel=0.07)
 
 
-def test_a_card_that_idled_before_it_was_given_out_is_not_its_holders(people: People) -> None:
+@pytest.mark.parametrize(("held_hours", "gpus", "usd"), [(1, 2, 4.0), (0.2, 0, 0.0), (9, 2, 20.0)])
+def test_a_deployment_and_the_fleets_list_say_the_same_of_its_idle_cards(
+    held_hours: float, gpus: int, usd: float, people: People
+) -> None:
+    """Of cards that idled for five hours, by when their holder came."""
     deployment, rows = served(people)
     put(rows[1:], state="planned")
-    idle_cluster(rows[0], 5.0, 16.0)
-    told(rows[0], "ready", 1)
+    idle_cluster(rows[0], 5.0, 16.0, held_hours)
+    told(rows[0], "ready", held_hours)
     found = cost_of(deployment, NOW)
-    assert found.idle_gpus == 2
-    assert found.idle.usd == pytest.approx(4.0)
-    assert found.idle_usd.usd == pytest.approx(4.0), "one hour of two cards"
-    Event.objects.update(at=NOW - timedelta(minutes=10))
-    found = cost_of(deployment, NOW)
-    assert (found.idle_gpus, found.idle_known) == (0, True)
+    assert (found.idle_gpus, found.idle_known) == (gpus, True)
+    assert found.idle_usd.usd == pytest.approx(usd)
+    listed = idle_list(Principal(people.engineer), [rows[0].cluster], NOW)
+    assert sum(row.gpus for row in listed.rows) == (listed.total.gpus or 0) == gpus
+    assert sum(row.usd or 0.0 for row in listed.rows) == pytest.approx(found.idle_usd.usd)
+    assert (listed.total.usd_per_hour or 0.0) == pytest.approx(found.idle.usd)
+    since = {row.since for row in listed.rows}
+    assert since <= {NOW - timedelta(hours=min(held_hours, 5.0))}
 
 
 def test_without_measurements_idleness_is_unknown(people: People, client_for: ClientFor) -> None:

@@ -7,12 +7,12 @@ price book what they cost then. Parts that nobody knows are counted beside each 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from clusters.engine.idle import LEAST, IdleGroup
+from clusters.engine.idle import IdleGroup
 from clusters.engine.prices import CAPACITY_TYPES, ON_DEMAND
 from clusters.models import HeatRow
 from clusters.pricing import Version, newest, price_steps
@@ -63,7 +63,7 @@ def cost_of(deployment: Deployment, now: datetime) -> Cost:
     living = [row for row in rows if row.state in HELD]
     spans, outside = _spans(deployment, rows)
     sums = _to_date(rows, spans, outside, now)
-    idle = _idle(living, spans, now)
+    idle = _idle(living, now)
     return Cost(
         now=price_now(living),
         to_date=sums[0],
@@ -183,19 +183,15 @@ def _first(spans: Iterable[Span]) -> datetime | None:
     return None if start is None else datetime.fromtimestamp(start, UTC)
 
 
-def _idle(
-    living: Sequence[Workspace], spans: Mapping[UUID, Span], now: datetime
-) -> tuple[Total, Total, int, bool]:
+def _idle(living: Sequence[Workspace], now: datetime) -> tuple[Total, Total, int, bool]:
     """$/h and $ so far of idle cards, their number, and whether all clusters could be read."""
     clusters = {row.cluster_id: row.cluster for row in living}
     heat = {row.cluster_id: row for row in HeatRow.objects.filter(cluster_id__in=list(clusters))}
     seen = {pk: heat[pk] for pk, one in clusters.items() if readable(one, heat.get(pk), now)}
     counts = [(clusters[pk], row, idle_count(clusters[pk], row)) for pk, row in seen.items()]
     lines = idle_lines([(a, b, c) for a, b, c in counts if c is not None], now)
-    names = {(row.cluster_id, row.namespace, row.name): row.pk for row in living}
-    owned = ((line.group, _owner(line.cluster.pk, line.group, names)) for line in lines)
-    parts = (_while_held(group, spans.get(pk), now) for group, pk in owned if pk is not None)
-    mine = [group for group in parts if group is not None]
+    names = {(row.cluster_id, row.namespace, row.name) for row in living}
+    mine = [line.group for line in lines if _owned(line.cluster.pk, line.group, names)]
     return (
         total(group.usd_per_hour for group in mine),
         total(group.usd for group in mine),
@@ -204,27 +200,11 @@ def _idle(
     )
 
 
-def _owner(
-    cluster: UUID, group: IdleGroup, names: Mapping[tuple[UUID, str, str], UUID]
-) -> UUID | None:
-    """Which of these holds it; a set's child is called `<set>-<five letters>`."""
+def _owned(cluster: UUID, group: IdleGroup, names: Collection[tuple[UUID, str, str]]) -> bool:
+    """Whether one of these holds it; a set's child is called `<set>-<five letters>`."""
     namespace = group.pod.partition("/")[0]
     candidates = (group.workspace, group.workspace.rpartition("-")[0])
-    found = (names.get((cluster, namespace, name)) for name in candidates if name)
-    return next((pk for pk in found if pk is not None), None)
-
-
-def _while_held(group: IdleGroup, span: Span | None, now: datetime) -> IdleGroup | None:
-    """What a card idled before it was given out is not its holder's; None: nothing is left."""
-    if span is None or span.start <= group.since:
-        return group
-    seconds = now.timestamp() - span.start
-    if seconds < LEAST:
-        return None
-    usd = group.usd
-    if usd is not None and group.usd_per_hour is not None:
-        usd = min(usd, group.usd_per_hour * seconds / 3600)
-    return replace(group, since=span.start, usd=usd)
+    return any((cluster, namespace, name) in names for name in candidates if name)
 
 
 def _at_peak(living: Sequence[Workspace]) -> float | None:

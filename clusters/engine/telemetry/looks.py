@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from clusters.engine.raw import CLOCKS_DIFFER
 from clusters.engine.telemetry.differences import PodSpan, base, merge, merge_histograms, tick
 from clusters.engine.telemetry.gpus import continued
 from clusters.engine.telemetry.types import (
@@ -26,7 +27,6 @@ from clusters.engine.telemetry.types import (
 )
 
 GAP = 600.0  # seconds; after a longer silence nothing is said of the time between
-CLOCKS_DIFFER = 5.0  # seconds between a cluster's clock and ours that nobody minds
 LONGEST_SUBJECT = 320  # characters: a namespace, a slash and a name
 MOST = 2**62  # of a counter: a greater one is nonsense, and no database stores it
 NOT_ALLOWED = "Metrics may not be read"  # how a problem begins that hides a pod's past from us

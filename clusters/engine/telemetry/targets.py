@@ -7,8 +7,8 @@ other pods of a multi-node one have none.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 
+from clusters.engine.pods import started_at
 from clusters.engine.shapes import Container, Pod
 from clusters.engine.telemetry.types import Target
 
@@ -23,21 +23,25 @@ _AMD = ("device-metrics-exporter", "amdgpu-metrics-exporter", "metrics-exporter"
 _PATH = "/metrics"
 
 
-def target_of(pod: Pod) -> Target | None:
-    """Where the pod's metrics are; None when it has none for us, or does not run."""
+def target_of(pod: Pod, ahead: float = 0.0) -> Target | None:
+    """Where the pod's metrics are; None when it has none for us, or does not run.
+
+    `ahead`: seconds that the cluster's clock is ahead of ours.
+    """
     if pod.status.phase != "Running":
         return None
     labels = pod.metadata.labels or {}
     subject = subject_of(pod)
     if subject:
-        return _target(pod, "serving", _SERVING_PORT, subject) if _leads(pod, labels) else None
+        serves = _leads(pod, labels)
+        return _target(pod, ahead, "serving", _SERVING_PORT, subject) if serves else None
     names = {labels.get(key, "") for key in _NAMES}
     if names & _DCGM or (_port(pod, _DCGM_PORT) and _named(pod, "dcgm")):
-        return _target(pod, "dcgm", _port(pod, _DCGM_PORT) or _DCGM_PORT)
+        return _target(pod, ahead, "dcgm", _port(pod, _DCGM_PORT) or _DCGM_PORT)
     if _port(pod, _HAMI_PORT) or _named(pod, "vgpu-monitor"):
-        return _target(pod, "hami", _HAMI_PORT)
+        return _target(pod, ahead, "hami", _HAMI_PORT)
     if any(name.endswith(_AMD) for name in names):
-        return _target(pod, "amd", _AMD_PORT)
+        return _target(pod, ahead, "amd", _AMD_PORT)
     return None
 
 
@@ -58,7 +62,7 @@ def _leads(pod: Pod, labels: Mapping[str, str]) -> bool:
     return index in (None, "0")
 
 
-def _target(pod: Pod, kind: str, port: int, subject: str = "") -> Target:
+def _target(pod: Pod, ahead: float, kind: str, port: int, subject: str = "") -> Target:
     meta = pod.metadata
     return Target(
         kind=kind,
@@ -69,15 +73,8 @@ def _target(pod: Pod, kind: str, port: int, subject: str = "") -> Target:
         port=port,
         path=_PATH,
         subject=subject,
-        started=_moment(pod.status.start_time or ""),
+        started=started_at(pod, ahead),
     )
-
-
-def _moment(text: str) -> float | None:
-    try:
-        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()
-    except ValueError:
-        return None
 
 
 def _containers(pod: Pod) -> Iterable[Container]:

@@ -87,11 +87,14 @@ def test_exporters_are_found_by_label_port_or_container(one: Pod, kind: str, por
 
 
 def test_a_target_says_when_its_pod_began() -> None:
-    def at(stamp: str | None) -> float | None:
+    def at(stamp: str | None, ahead: float = 0.0) -> float | None:
         status = PodStatus(phase="Running", start_time=stamp)
-        found = target_of(msgspec.structs.replace(pod(WORKSPACE), status=status))
+        found = target_of(msgspec.structs.replace(pod(WORKSPACE), status=status), ahead)
         assert found is not None
         return found.started
 
     assert at("1970-01-01T00:01:00Z") == 60.0
+    assert at("1970-01-01T00:01:00.5+01:00") == 60.5 - 3600
+    assert at("1970-01-01T00:01:00Z", ahead=45.0) == 15.0, "by a clock that runs ahead of ours"
     assert at(None) is None and at("soon") is None
+    assert at("1970-01-01T00:01:00") is None and at("1970-01-01") is None, "of no time zone"
