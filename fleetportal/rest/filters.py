@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 PAGING = ("page", "page_size")
 KINDS = ("text", "choice", "bool", "int", "time", "uuid")
+LONGEST = 200  # characters of a text: no name is longer, and a database compares it with every row
 WORDS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -98,6 +99,8 @@ def read(name: str, one: Filter, values: list[str]) -> Any:
         return _choices(name, one, values)
     if len(values) > 1:
         raise Invalid(FieldProblem(name, "is given more than once", "Give it once."))
+    if len(values[0]) > LONGEST:
+        raise Invalid(FieldProblem(name, "is too long", f"At most {LONGEST} characters."))
     try:
         return _READERS[one.kind](values[0])
     except (ValueError, KeyError, OverflowError) as error:
@@ -124,7 +127,8 @@ def _time(text: str) -> datetime:
     moment = parse_datetime(text.replace(" ", "+") if "T" in text else text)
     if moment is None:
         raise ValueError(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    # Its zone may move it out of the calendar: said here and not by the database.
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _int(text: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template import loader
 
@@ -39,6 +39,14 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Also for a foreign Host header: nothing of the request is repeated or looked up."""
     return HttpResponse("Bad request", status=400, content_type="text/plain")
+
+
+def refused(request: HttpRequest, status: int, type_: str, title: str, remedy: str) -> HttpResponse:
+    """Before anything is looked up: a problem document to programs, a line to browsers."""
+    if request.path.startswith("/api/"):
+        body = {"type": type_, "title": title, "status": status, "remedy": remedy}
+        return JsonResponse(body, status=status, content_type="application/problem+json")
+    return HttpResponse(f"{title}. {remedy}", status=status, content_type="text/plain")
 
 
 def not_allowed(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -16,7 +16,7 @@ from fleetportal.accounts.checks import declared_verb
 from fleetportal.accounts.principal import Principal
 from fleetportal.kit.errors import Forbidden, PortalError
 from fleetportal.kit.htmx import is_htmx, redirect_to
-from fleetportal.web.errors import bad_request, error_page
+from fleetportal.web.errors import error_page, refused
 
 Next = Callable[[HttpRequest], HttpResponse]
 
@@ -27,6 +27,9 @@ POLICY = (
     "font-src 'self'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; "
     "form-action 'self'"
 )
+
+
+LONGEST_QUERY = 16 << 10  # bytes: 64 topics of a page fit, no text that a database chokes on
 
 
 def policy(get_response: Next) -> Next:
@@ -54,8 +57,12 @@ class guard:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if "\x00" in request.path or "%00" in request.META.get("QUERY_STRING", ""):
-            return bad_request(request, ValueError("NUL"))  # no database takes one
+        query = request.META.get("QUERY_STRING", "")
+        if "\x00" in request.path or "%00" in query:
+            return _nul(request)
+        if len(query) > LONGEST_QUERY:
+            remedy = f"What follows the ? may have {LONGEST_QUERY:,} bytes."
+            return refused(request, 414, "too-large", "This address is too long", remedy)
         return self.get_response(request)
 
     def process_view(
@@ -67,7 +74,7 @@ class guard:
         if not request.user.is_authenticated:
             return to_login(request)
         if any("\x00" in word for words in request.POST.lists() for word in words[1]):
-            return bad_request(request, ValueError("NUL"))
+            return _nul(request)
         principal = Principal(request.user)
         request.principal = principal  # type: ignore[attr-defined]
         if verb is None or not principal.may(verb):
@@ -76,6 +83,11 @@ class guard:
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         return error_page(request, error) if isinstance(error, PortalError) else None
+
+
+def _nul(request: HttpRequest) -> HttpResponse:
+    """No database takes one."""
+    return refused(request, 400, "bad-request", "Bad request", "Leave the NUL character out.")
 
 
 def is_api(view: Any) -> bool:

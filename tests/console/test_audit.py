@@ -67,7 +67,7 @@ def test_today_counts_as_until_today(people: People, client_for: ClientFor) -> N
     assert answer.context["page"].paginator.count == 1
 
 
-@pytest.mark.parametrize("date", ["yesterday", "2026-02-31"])
+@pytest.mark.parametrize("date", ["yesterday", "2026-02-31", "0001-01-01T00:00:00+14:00"])
 def test_a_wrong_date_is_said_and_shows_nothing_else(
     people: People, client_for: ClientFor, date: str
 ) -> None:
@@ -75,6 +75,13 @@ def test_a_wrong_date_is_said_and_shows_nothing_else(
     answer = client_for(people.auditor).get("/audit/", {"since": date})
     assert answer.status_code == 422 and "is no date" in answer.content.decode()
     assert client_for(people.auditor).get("/audit/events.csv", {"since": date}).status_code == 422
+
+
+def test_the_last_day_of_the_calendar_has_no_day_after_it(
+    people: People, client_for: ClientFor
+) -> None:
+    answer = client_for(people.auditor).get("/audit/", {"until": "9999-12-31"})
+    assert answer.status_code == 422 and "is no date" in answer.content.decode()
 
 
 def test_events_of_other_teams_are_neither_shown_nor_exported(

@@ -88,6 +88,9 @@ def test_filters_and_orderings_of_the_allow_list_work(
         "since=2000-99-99T00:00:00Z",
         "token=7",
         "name=a&name=b",
+        "since=0001-01-01T00:00:00%2B14:00",
+        "since=9999-12-31T23:59:59-14:00",
+        f"name={'a' * 201}",
     ],
 )
 def test_a_value_that_cannot_be_used_is_refused_by_name(get: Any, query: str) -> None:

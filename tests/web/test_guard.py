@@ -9,6 +9,7 @@ from django.urls import get_resolver
 
 from fleetportal.accounts.checks import declared_verb, walk
 from fleetportal.accounts.models import User
+from fleetportal.web.middleware import LONGEST_QUERY
 from tests.support import People
 
 pytestmark = [pytest.mark.urls("tests.web.urls"), pytest.mark.django_db]
@@ -99,6 +100,18 @@ def test_a_page_that_does_not_exist_is_404_for_all(people: People, client_for: C
 @pytest.mark.parametrize("path", ["/a%00b/", "/page/?q=%00", "/login/?next=%00"])
 def test_a_nul_character_is_a_bad_request(path: str) -> None:
     assert Client().get(path).status_code == 400
+
+
+def test_what_is_refused_before_any_view_says_why_to_programs_and_people() -> None:
+    long = "q=" + "a" * LONGEST_QUERY
+    for query, status, remedy in (("q=%00", 400, "NUL"), (long, 414, "16,384 bytes")):
+        page = Client().get(f"/page/?{query}")
+        assert page.status_code == status
+        assert remedy in page.content.decode()
+        problem = Client().get(f"/api/v1/clusters/?{query}")
+        assert problem.headers["Content-Type"] == "application/problem+json"
+        assert problem.json()["status"] == problem.status_code == status
+        assert remedy in problem.json()["remedy"]
 
 
 def test_every_answer_carries_the_policy(people: People, client_for: ClientFor) -> None:

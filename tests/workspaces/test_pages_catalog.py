@@ -80,6 +80,12 @@ def test_a_search_without_a_match_offers_the_way_back(
     assert "Clear search and filters" in html
 
 
+def test_a_search_for_thousands_of_words_is_answered(
+    people: People, fleet: dict[str, Cluster], client_for: ClientFor
+) -> None:
+    assert "No model matches." in text(client_for(people.engineer), "/catalog/?q=" + "zzz+" * 3000)
+
+
 def test_pages_and_sorting_are_in_the_url(
     people: People, fleet: dict[str, Cluster], client_for: ClientFor
 ) -> None:

@@ -25,6 +25,7 @@ from workspaces.engine.catalog import CatalogEntry
 from workspaces.engine.fits import Fit
 from workspaces.models import CatalogModel, TeamSecret, Workspace
 
+MOST_WORDS = 20  # of one search: each is one more condition, and databases take only so many
 SORTS = {
     "fits": "fits now, cheapest",
     "name": "name",
@@ -72,7 +73,7 @@ def entry_of(model: CatalogModel) -> CatalogEntry:
 
 def matching(rows: QuerySet[CatalogModel], filters: Mapping[str, str]) -> QuerySet[CatalogModel]:
     """Rows for the page's filters: q, publisher, licence, task, gated (yes, no), fits (1)."""
-    for word in filters.get("q", "").lower().split():
+    for word in filters.get("q", "").lower().split()[:MOST_WORDS]:
         rows = rows.filter(search__contains=word)
     for name in ("publisher", "licence"):
         if filters.get(name):

@@ -60,13 +60,15 @@ def _moment(name: str, text: str) -> datetime | None:
     try:
         day = parse_date(text)
         moment = parse_datetime(text) if day is None else datetime(day.year, day.month, day.day)
-    except ValueError:
-        day = moment = None
+        if moment is not None and day is not None and name == "until":
+            moment += timedelta(days=1)
+        if moment is not None:
+            moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):  # the latter: it leads out of the calendar
+        moment = None
     if moment is None:
         raise Invalid(FieldProblem(name, f"{text[:40]!r} is no date", "Write it as 2026-01-31."))
-    if day is not None and name == "until":
-        moment += timedelta(days=1)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return moment
 
 
 def filtered(rows: QuerySet[Event], filters: Mapping[str, Any]) -> QuerySet[Event]:
