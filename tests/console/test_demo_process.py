@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from fleetportal.console.demo.children import end_leftovers
-from fleetportal.console.demo.supervisor import CannotStart, options_from
+from fleetportal.console.demo.options import CannotStart, options_from
 from tests.demo import (
     COMMAND,
     PASSWORD,
@@ -25,6 +25,7 @@ from tests.demo import (
     environment,
     free_port,
     left_of,
+    output_of,
     wait_until,
 )
 
@@ -68,7 +69,7 @@ def refused(data: Path, port: int, **more: str) -> str:
 
 
 def test_it_prints_where_to_go_and_the_password_last(running: Demo) -> None:
-    lines = (running.data / "output.txt").read_text().strip().splitlines()
+    lines = output_of(running.data).read_text().strip().splitlines()
     assert running.url in lines[0]
     assert lines[-1] == PASSWORD
 
@@ -91,6 +92,16 @@ def test_a_port_in_use_is_named_with_a_remedy(tmp_path: Path) -> None:
         taken.listen()
         port = taken.getsockname()[1]
         assert f"Port {port} is in use. Choose another: PORT={port + 1}" in refused(tmp_path, port)
+
+
+def test_a_child_that_is_killed_ends_the_demo_with_a_word(tmp_path: Path) -> None:
+    demo = Demo.start(tmp_path, CLUSTERS="1")
+    os.kill(demo.children()["collector"], signal.SIGKILL)
+    assert demo.process.wait(30) == 1
+    said = output_of(tmp_path).read_text()
+    assert "collector was ended by SIGKILL, and the demo ends with it" in said
+    assert f"{tmp_path / 'logs' / 'collector.log'}. Start the demo again." in said
+    assert left_of(tmp_path) == []
 
 
 def test_a_signal_ends_it_and_leaves_no_process(running: Demo) -> None:
@@ -147,6 +158,7 @@ def sleeper(env: dict[str, str]) -> subprocess.Popen[bytes]:
         ("CLUSTERS", "0"),
         ("CLUSTERS", "1001"),
         ("SPEED", "-1"),
+        ("SPEED", "\u00b2"),
     ],
 )
 def test_a_bad_variable_is_named_with_its_limits(name: str, value: str, tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from fleetportal.console.demo.supervisor import Demo, options_from
+from fleetportal.console.demo.options import options_from
+from fleetportal.console.demo.supervisor import Demo
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -71,7 +71,10 @@ class Children:
         for name, process in self._running:
             if process.poll() is not None and name not in self._may_end:
                 log = self.logs / f"{name}.log"
-                raise ChildDied(f"{name} ended with {process.returncode}; its log: {log}")
+                raise ChildDied(
+                    f"{name} {_ended(process.returncode)}, and the demo ends with it. Its log: "
+                    f"{log}. Start the demo again."
+                )
 
     def stop(self) -> None:
         """End all of them and everything they started, each while what it needs still runs."""
@@ -108,6 +111,10 @@ def _is_ours(pid: int, data: Path) -> bool:
     except OSError:
         return False
     return f"DATA_DIR={data}".encode() in environ.split(b"\0")
+
+
+def _ended(code: int) -> str:
+    return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
 
 
 def _signal_group(pid: int, number: signal.Signals) -> None:

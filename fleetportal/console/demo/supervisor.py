@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
-import json
+import errno
 import os
 import secrets
 import shutil
@@ -14,33 +13,22 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import IO
 
 from fleetportal.console.demo.children import ChildDied, Children, end_leftovers
-from fleetportal.kit.crypto import generate_key
+from fleetportal.console.demo.directory import (
+    LOGS,
+    directory_clear,
+    directory_keys,
+    directory_take,
+)
+from fleetportal.console.demo.options import CannotStart, Options
 
 HOST = "127.0.0.1"
 START_SECONDS = 60.0
 ACCOUNTS = ("engineer", "approver", "operator", "admin")
-
-
-class CannotStart(SystemExit):
-    """The message says what to do about it."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """`clusters` 0: the story's own; `redis_url` empty: start one."""
-
-    port: int
-    clusters: int
-    speed: float
-    data: Path
-    password: str
-    redis_url: str
 
 
 class Demo:
@@ -49,7 +37,7 @@ class Demo:
     def __init__(self, options: Options) -> None:
         self.options = options
         self.data = options.data
-        self.logs = self.data / "logs"
+        self.logs = self.data / LOGS
         self.children = Children(self.logs, self.data / "children.pid")
         self._stopping = False
 
@@ -73,21 +61,11 @@ class Demo:
 
     def _prepare(self) -> IO[str]:
         """The directory is ours alone, empty of the last run's state, and the port is free."""
-        self.logs.mkdir(parents=True, exist_ok=True)
-        self.data.chmod(0o700)
-        lock = (self.data / "demo.lock").open("w")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise CannotStart(
-                f"A demo runs in {self.data} already. Stop it, or choose another DATA_DIR."
-            ) from error
+        lock = directory_take(self.data)
         if end_leftovers(self.data / "children.pid"):
             print("Ended what a killed run had left behind.", flush=True)  # noqa: T201
         _port_free(self.options.port)
-        for old in (*self.data.glob("portal.sqlite3*"), *self.logs.glob("*.log")):
-            old.unlink()
-        shutil.rmtree(self.data / "fleet", ignore_errors=True)
+        directory_clear(self.data)
         return lock
 
     def _start(self) -> None:
@@ -107,7 +85,6 @@ class Demo:
             self.children.start("story", [*manage, "demo_story"], env, may_end=True)
 
     def _environment(self) -> dict[str, str]:
-        keys = self._keys()
         redis = self.options.redis_url or self._redis()
         return {
             **os.environ,
@@ -119,19 +96,8 @@ class Demo:
             "REDIS_URL": redis,
             "DEMO_PASSWORD": self.options.password,
             "PYTHONUNBUFFERED": "1",
-            **keys,
+            **directory_keys(self.data),
         }
-
-    def _keys(self) -> dict[str, str]:
-        """Kept between runs, readable by the owner alone."""
-        path = self.data / "keys.json"
-        if not path.exists():
-            fresh = {"SECRET_KEY": secrets.token_urlsafe(48), "FLEETPORTAL_KEYS": generate_key()}
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(fresh, file)
-        found: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
-        return found
 
     def _redis(self) -> str:
         """Our own Redis on a free port, with a password, keeping nothing on disk."""
@@ -183,8 +149,10 @@ class Demo:
         print("\n".join(lines), flush=True)  # noqa: T201 - the terminal is this command's page
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
-        self._stopping = True
-        raise _Stopped
+        """Only the first one interrupts: the second one may come while children are ended."""
+        if not self._stopping:
+            self._stopping = True
+            raise _Stopped
 
     @staticmethod
     def _ignore_signals() -> None:
@@ -194,28 +162,6 @@ class Demo:
 
 class _Stopped(Exception):
     """A signal asked for the end."""
-
-
-def options_from(env: dict[str, str], default_data: Path) -> Options:
-    """Read the demo's variables. Raises CannotStart naming a bad one."""
-    port = _number(env, "PORT", 8000, 1, 65535)
-    clusters = _number(env, "CLUSTERS", 9, 1, 1000)
-    speed = _number(env, "SPEED", 20, 1, 1000)
-    return Options(
-        port=port,
-        clusters=0 if clusters == 9 else clusters,
-        speed=float(speed),
-        data=Path(env.get("DATA_DIR") or default_data).expanduser().resolve(),
-        password=env.get("DEMO_PASSWORD") or secrets.token_urlsafe(12),
-        redis_url=env.get("REDIS_URL", ""),
-    )
-
-
-def _number(env: dict[str, str], name: str, default: int, least: int, most: int) -> int:
-    raw = env.get(name) or str(default)
-    if not raw.isdigit() or not least <= int(raw) <= most:
-        raise CannotStart(f"{name} must be a whole number from {least} to {most}, not {raw!r}.")
-    return int(raw)
 
 
 def _worker() -> list[str]:
@@ -242,8 +188,10 @@ def _port_free(port: int) -> None:
         try:
             probe.bind((HOST, port))
         except OSError as error:
+            why = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error})"
+            other = port + 1 if 1024 <= port < 65535 else 8000
             raise CannotStart(
-                f"Port {port} is in use. Choose another: PORT={port + 1} make demo"
+                f"Port {port} {why}. Choose another: PORT={other} make demo"
             ) from error
 
 

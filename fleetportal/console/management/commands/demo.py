@@ -8,7 +8,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from fleetportal.console.demo.supervisor import Demo, options_from
+from fleetportal.console.demo.options import options_from
+from fleetportal.console.demo.supervisor import Demo
 
 
 class Command(BaseCommand):
