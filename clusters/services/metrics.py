@@ -59,10 +59,13 @@ def metrics_configure(
 
 
 def prometheus_found(*, cluster: Cluster, service: str) -> None:
-    """A Prometheus was seen on the cluster; from now on the past is read from it."""
-    metrics = {**mapping(cluster.metrics), "found": service}
+    """A Prometheus was seen on the cluster; from now on the past is read from it. "": the one that
+    was seen is gone."""
+    metrics = {key: value for key, value in mapping(cluster.metrics).items() if key != "found"}
+    if service:
+        metrics["found"] = service
     rows = Cluster.objects.filter(pk=cluster.pk, metrics=cluster.metrics)
-    if service and rows.update(metrics=metrics):
+    if rows.update(metrics=metrics):
         cluster.metrics = metrics
 
 
@@ -143,6 +146,8 @@ def _where(wanted: MetricsSettings) -> FieldProblem | None:
 def _address(url: str) -> FieldProblem | None:
     if len(url) > 300:
         return FieldProblem("url", "has more than 300 characters", "Give https://host:port.")
+    if not url.isascii() or not url.isprintable() or " " in url:
+        return FieldProblem("url", "holds characters of no address", "Give https://host:port.")
     try:
         net.endpoint(url, allow_loopback=settings.ALLOW_LOOPBACK_CLUSTERS)
     except PortalError as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -23,7 +23,8 @@ from clusters.services.metrics import prometheus_found, token_of
 from clusters.telemetry.asking import Prometheus, prometheus_of, words
 from clusters.telemetry.backfill import AT_ONCE, Backfill
 from clusters.telemetry.direct import DirectRoad
-from clusters.telemetry.finding import prometheus_service
+from clusters.telemetry.fallback import Fallback
+from clusters.telemetry.finding import Lookout
 from clusters.telemetry.prometheus import PrometheusRoad
 from clusters.telemetry.roads import Road
 from clusters.telemetry.scraper import Scraper
@@ -48,13 +49,13 @@ class _Settings(NamedTuple):
 class Metrics:
     """Metrics of all clusters of one collector. `run` must run for anything to be stored."""
 
-    def __init__(self) -> None:
+    def __init__(self, lookout: Lookout | None = None) -> None:
         self.storer = Storer()
         self._settings: dict[UUID, _Settings] = {}
         self._used: dict[UUID, tuple[_Settings | None, asyncio.Event]] = {}
         self._looked = asyncio.Event()
         self._turns = asyncio.Semaphore(AT_ONCE)
-        self._searched: set[UUID] = set()  # clusters where a Prometheus was looked for
+        self._lookout = lookout or Lookout()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -129,9 +130,9 @@ class Metrics:
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(scraper.run())
-            if prometheus is None:
-                tasks.create_task(self._search(pk, client))
-            else:
+            if not metrics.service and not metrics.url:
+                tasks.create_task(self._lookout.run(pk, client, metrics.found, self._tell(pk)))
+            if prometheus is not None:
                 past = Backfill(pk, token, prometheus, metrics, self.storer, pods, self._turns)
                 tasks.create_task(_and_close(past, prometheus))
 
@@ -141,22 +142,15 @@ class Metrics:
         bearer = await self.storer.call(_token, pk) if metrics.url else ""
         return prometheus_of(metrics, _own(client), bearer)
 
+    def _tell(self, pk: UUID) -> Callable[[str], Awaitable[None]]:
+        async def tell(service: str) -> None:
+            await self.storer.call(_found, pk, service)
+
+        return tell
+
     def _complain(self, pk: UUID, token: int, metrics: MetricsSettings, error: PortalError) -> None:
         said = Scrape(time.time(), metrics.road, {}, (), None, {}, words(error))
         self.storer.put(pk, said, token)
-
-    async def _search(self, pk: UUID, client: StreamClient) -> None:
-        """Once for each run of the collector: a Prometheus that is found has the past."""
-        if pk in self._searched:
-            return
-        try:
-            service = await prometheus_service(client)
-        except PortalError as error:
-            log.info("telemetry.no_search", extra={"cluster": str(pk), "reason": error.message})
-            return
-        self._searched.add(pk)
-        if service:
-            await self.storer.call(_found, pk, service)
 
 
 async def _and_close(past: Backfill, prometheus: Prometheus) -> None:
@@ -175,9 +169,10 @@ def _own(client: StreamClient) -> StreamClient:
 
 
 def _road(metrics: MetricsSettings, prometheus: Prometheus | None, client: StreamClient) -> Road:
+    direct = DirectRoad(_own(client), prefix=metrics.prefix)
     if metrics.road == "prometheus" and prometheus is not None:
-        return PrometheusRoad(prometheus, metrics)
-    return DirectRoad(_own(client), prefix=metrics.prefix)
+        return Fallback(PrometheusRoad(prometheus, metrics), direct)
+    return direct
 
 
 def _targets(pods: Sequence[Pod], ahead: float) -> list[Target]:

@@ -16,6 +16,7 @@ import msgspec
 from clusters.engine.raw import CLOCKS_DIFFER
 from clusters.engine.telemetry.differences import PodSpan, base, merge, merge_histograms, tick
 from clusters.engine.telemetry.gpus import continued
+from clusters.engine.telemetry.lag import caught_up
 from clusters.engine.telemetry.types import (
     GpuSample,
     PodCount,
@@ -55,6 +56,8 @@ class Look(NamedTuple):
 def look(known: Known, scrape: Scrape) -> Look:
     """`scrape` must have an answer: a scrape with a `problem` says nothing about time passed."""
     readings = {uid: r for uid, r in scrape.readings.items() if _sane(r)}
+    if scrape.road == "prometheus":
+        readings = caught_up(known.readings, readings)
     serving = [target for target in scrape.targets if _serves(target)]
     bases = {uid: base(known.readings.get(uid), reading) for uid, reading in readings.items()}
     known = _recent(known, scrape.at)
