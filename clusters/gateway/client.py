@@ -16,7 +16,16 @@ from clusters.engine.access import Question
 from clusters.engine.raw import mapping, text
 from clusters.gateway import kinds
 from clusters.gateway.connection import READ_TIMEOUT, Connection
-from clusters.gateway.decoding import WatchEvent, event_of, json_object, lines_of, listing_of
+from clusters.gateway.decoding import (
+    MOST_PAGES,
+    WatchEvent,
+    bounded,
+    endless,
+    event_of,
+    json_object,
+    lines_of,
+    listing_of,
+)
 from clusters.gateway.errors import Answer, Forbidden, Gone, NotFound, error_from, is_status
 from clusters.gateway.kinds import Kind, with_query
 from clusters.gateway.transport import Transport
@@ -79,7 +88,7 @@ class Gateway:
     def _pages(self, path: str, query: Mapping[str, str], limit: int) -> tuple[list[Object], str]:
         items: list[Object] = []
         token = ""
-        while True:
+        for _ in range(MOST_PAGES):
             answer = self.read(
                 with_query(path, limit=limit, **{**query, "continue": token}),
                 deadline=_LIST_DEADLINE,
@@ -89,6 +98,8 @@ class Gateway:
             token = page.next_token
             if not token:
                 return items, page.resource_version
+            bounded(items)
+        raise endless()
 
     def watch(
         self,
@@ -191,17 +202,27 @@ class Gateway:
         container: str = "",
         previous: bool = False,
         tail_lines: int = 200,
-    ) -> str:
-        """The last lines of a container's log, at most 1 MiB of them; of its run before this one
-        where `previous`. Raises Invalid where there is no such run, or none yet."""
-        path = with_query(
-            f"{kinds.POD.object_path(namespace, pod)}/log",
-            container=container,
-            previous=previous or None,
-            tailLines=tail_lines,
-            limitBytes=_LOG_BYTES,
-        )
-        return self.read(path).body.decode("utf-8", "replace")
+    ) -> tuple[str, bool]:
+        """The last lines of a container's log, at most 1 MiB, and whether those are fewer than
+        `tail_lines` for being long; of its run before this one where `previous`. Raises Invalid
+        where there is no such run, or none yet.
+
+        A kubelet would cut off the newest, which matter most: then fewer lines are asked for.
+        """
+        where = f"{kinds.POD.object_path(namespace, pod)}/log"
+        lines = tail_lines
+        while True:
+            path = with_query(
+                where,
+                container=container,
+                previous=previous or None,
+                tailLines=lines,
+                limitBytes=_LOG_BYTES,
+            )
+            body = self.read(path).body
+            if len(body) < _LOG_BYTES or lines <= 1:
+                return body[-_LOG_BYTES:].decode("utf-8", "replace"), lines < tail_lines
+            lines //= 8
 
     def self_access_reviews(
         self, questions: Iterable[Question], *, namespace: str = ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -14,6 +14,8 @@ from clusters.engine.raw import mapping, mappings, text
 from clusters.gateway.connection import BYTE_CAP
 from clusters.gateway.errors import Answer, Garbage, error_from_event
 
+MOST_PAGES = 1_000  # of one list
+MOST_OBJECTS = 500_000  # of one list; Kubernetes itself goes up to 150,000 pods
 CENTURY = 100 * 365.25 * 86_400.0  # seconds
 
 Object = dict[str, Any]
@@ -64,6 +66,16 @@ def listing_of(body: bytes) -> Page:
         resource_version=text(metadata.get("resourceVersion")),
         next_token=token if isinstance(token, str) and len(token) < 8_192 else "",
     )
+
+
+def bounded(items: Sized) -> None:
+    """Raises Garbage for a list that holds more than any cluster does, and goes on."""
+    if len(items) > MOST_OBJECTS:
+        raise endless()
+
+
+def endless() -> Garbage:
+    return Garbage("The API server sends a list without an end.")
 
 
 class LineBuffer:

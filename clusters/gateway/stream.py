@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 from clusters.engine.raw import CLOCKS_DIFFER
 from clusters.gateway import kinds
 from clusters.gateway.connection import BYTE_CAP, READ_TIMEOUT, Connection
-from clusters.gateway.decoding import LineBuffer, clock_skew
+from clusters.gateway.decoding import MOST_PAGES, LineBuffer, bounded, clock_skew, endless
 from clusters.gateway.errors import Answer, Gone, TooMany, Unreachable, error_from
 from clusters.gateway.http1 import Exchange
 from clusters.gateway.kinds import Kind, with_query
@@ -164,7 +164,7 @@ class StreamClient:
         items: list[T] = []
         bodies: dict[Key, dict[str, Any]] = {}
         query: dict[str, str | int] = {"limit": limit, "labelSelector": selector}
-        while True:
+        for _ in range(MOST_PAGES):
             answer = await self.get_raw(with_query(path, **query), deadline=_LIST_DEADLINE)
             page = reader.page(answer.body)
             items += page.items
@@ -173,6 +173,8 @@ class StreamClient:
             if not page.next_token:
                 self.hear_clock(answer)
                 return Listing(items, page.resource_version, bodies)
+            bounded(items)
+        raise endless()
 
     async def _ok(self, exchange: Exchange, answer: Answer) -> Answer:
         if answer.status == 200:

@@ -14,7 +14,16 @@ from urllib.parse import urlsplit
 from fleetportal.kit.errors import Permanent, Temporary
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-METADATA = {ipaddress.ip_address("169.254.169.254"), ipaddress.ip_address("fd00:ec2::254")}
+METADATA = {  # of clouds, those that are not link-local included
+    ipaddress.ip_address(text)
+    for text in (
+        "169.254.169.254",
+        "fd00:ec2::254",
+        "100.100.100.200",  # Alibaba
+        "192.0.0.192",  # Oracle
+        "168.63.129.16",  # Azure
+    )
+}
 
 
 class AddressRefused(Permanent):
@@ -68,10 +77,16 @@ def _resolve(host: str, port: int) -> list[Address]:
     return [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
 
 
+def _inner(address: Address) -> Address:
+    """The IPv4 address that an IPv6 one leads to: mapped, or by a 6to4 or Teredo gateway."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    teredo = address.teredo[1] if address.teredo else None
+    return address.ipv4_mapped or address.sixtofour or teredo or address
+
+
 def _judge(address: Address, *, allow_loopback: bool, allow_private: bool) -> None:
-    mapped = getattr(address, "ipv4_mapped", None)
-    if mapped is not None:
-        address = mapped
+    address = _inner(address)
     if address.is_loopback:
         if not allow_loopback:
             raise AddressRefused(f"{address} is this machine itself.")

@@ -104,6 +104,8 @@ def test_a_prometheus_that_was_found_is_kept_beside_what_people_say(
         ({"url": "https://169.254.169.254"}, None, "url"),
         ({"url": "https://user:pw@192.0.2.1"}, None, "url"),
         ({"url": f"{URL}/?query=up"}, None, "url"),
+        ({"url": f"{URL}/pr\u00f6m"}, None, "url"),
+        ({"url": f"{URL}/a b"}, None, "url"),
         ({"service": SERVICE}, "x", "token"),
         ({"url": URL}, "two\nlines", "token"),
         ({"url": URL, "ca_pem": "no certificate"}, None, "ca"),

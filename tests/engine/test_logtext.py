@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,6 +55,17 @@ def test_secrets_are_hidden_even_with_escapes_inside(raw: str) -> None:
 
 def test_a_short_secret_does_not_blank_ordinary_words() -> None:
     assert shown("the cat sat", ["cat"]).text == "the cat sat"
+
+
+def test_an_escape_without_an_end_hides_no_other_line() -> None:
+    assert shown("before\n\x1b]0;no end\nafter\n\x1bPq\nlast").text == "before\n\nafter\n\nlast"
+
+
+@pytest.mark.parametrize("piece", ["eyJ", "eyJaaaaaaaa.", "hf_", "bearer ", "\x1b[0;", "\x1b]"])
+def test_no_line_takes_long_to_clean(piece: str) -> None:
+    begun = time.process_time()
+    shown(piece * 70_000)
+    assert time.process_time() - begun < 5  # quadratic, it takes minutes
 
 
 def test_only_the_end_is_kept_from_the_beginning_of_a_line() -> None:

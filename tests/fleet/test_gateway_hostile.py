@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from clusters.engine.health import Contact
-from clusters.gateway import Connection, Gateway
+from clusters.gateway import Connection, Gateway, client, decoding, stream
 from clusters.gateway.errors import (
     AdmissionDenied,
     AdmissionUndecided,
@@ -346,9 +346,47 @@ def test_an_answer_of_the_model_is_told_from_one_of_the_api_server() -> None:
 
 def test_logs_are_text_and_bounded() -> None:
     with raw_server(lambda _: [reply(b"one\n\xfftwo\n")]) as server:
-        text = Gateway(connection_to(server.port)).pod_logs("team", "chat-0", tail_lines=5)
-    assert text == "one\n\ufffdtwo\n"
+        found = Gateway(connection_to(server.port)).pod_logs("team", "chat-0", tail_lines=5)
+    assert found == ("one\n\ufffdtwo\n", False)
     assert "tailLines=5&limitBytes=1048576" in server.heads[0]
+
+
+def test_of_a_log_with_long_lines_the_newest_are_read() -> None:
+    log = [b"%04d " % number + b"x" * 9_000 + b"\n" for number in range(1_000)]
+
+    def kubelet(line: str) -> list[bytes]:
+        lines = int(line.partition("tailLines=")[2].partition("&")[0])
+        return [reply(b"".join(log[-lines:])[: 1 << 20])]
+
+    with raw_server(kubelet) as server:
+        text, fewer = Gateway(connection_to(server.port)).pod_logs("ns", "pod", tail_lines=1_000)
+    assert text.rpartition("\n0999 ")[1] and text.endswith("x\n")
+    assert fewer
+    assert len(server.heads) == 3
+
+
+def test_a_log_that_ignores_every_limit_is_cut_from_its_end() -> None:
+    with raw_server(lambda _: [reply(b"old" + b"x" * (1 << 20) + b"new\n")]) as server:
+        text, _ = Gateway(connection_to(server.port)).pod_logs("ns", "pod")
+    assert len(text) == 1 << 20
+    assert text.endswith("new\n")
+
+
+@pytest.mark.parametrize("page", [b"", b'{"metadata": {"name": "a"}}'])
+@READERS
+def test_a_list_without_an_end_is_garbage(
+    read: Reader, page: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (client, stream):
+        monkeypatch.setattr(module, "MOST_PAGES", 5)
+    body = b'{"items": [%s], "metadata": {"resourceVersion": "1", "continue": "more"}}' % page
+    refused(read, lambda _: [reply(body)], Garbage)
+
+
+def test_a_list_of_more_than_any_cluster_holds_is_garbage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "MOST_OBJECTS", 3)
+    body = b'{"items": [{}, {}, {}, {}], "metadata": {"resourceVersion": "1", "continue": "more"}}'
+    refused(by_worker, lambda _: [reply(body)], Garbage)
 
 
 def test_texts_of_a_cluster_are_cleaned_and_cut() -> None:

@@ -10,6 +10,13 @@ NEVER = [
     "https://[fd00:ec2::254]/",
     "https://[fe80::1]/",
     "https://[::ffff:169.254.169.254]/",
+    "https://[2002:a9fe:a9fe::1]/",  # 169.254.169.254 behind a 6to4 gateway
+    "https://[2001:0:1:1:0:0:5601:5601]/",  # and behind a Teredo one
+    "https://[64:ff9b::a9fe:a9fe]/",  # and behind NAT64
+    "https://[::a9fe:a9fe]/",
+    "https://100.100.100.200/",
+    "https://192.0.0.192/",
+    "https://168.63.129.16/",
     "https://224.0.0.1/",
     "https://[ff02::1]/",
     "https://0.0.0.0/",
@@ -25,6 +32,7 @@ LOOPBACK = [
     "https://127.9.9.9/",
     "https://[::1]/",
     "https://[::ffff:127.0.0.1]/",
+    "https://[2002:7f00:1::]/",
     "https://localhost/",
     "https://2130706433/",
     "https://127.1/",
@@ -61,6 +69,7 @@ def test_loopback_is_reached_only_where_it_is_allowed(url: str) -> None:
         "127.9.9.9",
         "::1",
         "::ffff:7f00:1",
+        "2002:7f00:1::",
     }
     with pytest.raises(AddressRefused, match="this machine"):
         endpoint(url, allow_loopback=False)

@@ -15,10 +15,11 @@ LONGEST_LINE = 4000  # characters
 HIDDEN = "[hidden]"
 SHORTEST_SECRET = 8  # characters: shorter ones would blank ordinary words
 
-# CSI and OSC sequences, other two-byte escapes, and C1 controls that terminals read as escapes.
+# CSI and OSC sequences, other two-byte escapes, and C1 controls that terminals read as escapes. One
+# without its end is over with its line: it must not hide the lines that follow.
 _ESCAPES = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"
-    r"|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?"
+    r"|\x1b[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\)?"
     r"|\x1b[ -/]*[0-~]?"
     r"|\x9b[0-?]*[ -/]*[@-~]"
 )
@@ -26,11 +27,12 @@ _ESCAPES = re.compile(
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
 )
-# What looks like a credential whoever wrote it: Hugging Face, bearer headers, JSON web tokens.
+# What looks like a credential whoever wrote it: Hugging Face, bearer headers, JSON web tokens. One
+# try for each run of such characters: with more a line of "eyJeyJeyJ" would take minutes.
 _TOKENS = re.compile(
     r"hf_[A-Za-z0-9]{16,}"
     r"|(?<=[Bb]earer )[A-Za-z0-9._~+/=-]{8,}"
-    r"|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"
+    r"|(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]*+"
     r"|fp_[A-Za-z0-9_-]{20,}"
 )
 

@@ -180,7 +180,7 @@ def _read(check: Check) -> dict[str, Any]:
 
 
 def _text(workspace: Workspace, request: dict[str, Any]) -> dict[str, Any]:
-    raw = gateway_of(workspace.cluster).pod_logs(
+    raw, fewer = gateway_of(workspace.cluster).pod_logs(
         workspace.namespace,
         request["pod"],
         container=request["container"],
@@ -189,7 +189,8 @@ def _text(workspace: Workspace, request: dict[str, Any]) -> dict[str, Any]:
     )
     secret = secret_open(team_id=workspace.team_id)
     look = shown(raw, [secret.reveal()] if secret else [])
-    return {"text": look.text, "cut": look.cut or look.lines >= LINES, "lines": look.lines}
+    cut = look.cut or fewer or look.lines >= LINES
+    return {"text": look.text, "cut": cut, "lines": look.lines}
 
 
 def _why_not(
