@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.utils import timezone
+
 from clusters.engine.price_sheet import COLUMNS, NONE, Wish, read_wish
 from clusters.engine.prices import ON_DEMAND
 from fleetportal.kit.errors import FieldProblem, Invalid
@@ -32,7 +34,7 @@ class PriceForm:
         form = cls({name: str(data.get(name, "")).strip() for name in COLUMNS})
         if data.get("take_back"):
             form.values["usd_per_hour"] = NONE
-        found = read_wish(form.values)
+        found = read_wish(form.values, timezone.now().date())
         if isinstance(found, Wish):
             form.wish = found
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -127,7 +128,7 @@ def _wish(sent: dict[str, Any]) -> Wish:
     """Raises Invalid."""
     texts = {name: "" if sent[name] is None else str(sent[name]) for name in COLUMNS}
     texts["usd_per_hour"] = texts["usd_per_hour"] or "none"
-    found = read_wish(texts)
+    found = read_wish(texts, timezone.now().date())
     if isinstance(found, Wish):
         return found
     raise Invalid([FieldProblem(one.field, one.message, one.remedy) for one in found])

@@ -1,7 +1,8 @@
 """Prices as a CSV sheet: read with every error named by line and field, or not at all. Pure.
 
 The first line names the columns, in any order. Whoever leaves `usd_per_hour` empty has made a slip
-more often than not, so a price is taken back by the word `none`.
+more often than not, so a price is taken back by the word `none`. A price holds from the moment when
+it is stated until the next one: a date that has not come is refused, for it would hold before.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 from clusters.engine.prices import CAPACITY_TYPES, ON_DEMAND, Key, key_of
 
@@ -27,6 +28,7 @@ MOST_LINES = 5_000
 MOST_PROBLEMS = 50
 LEAST_DOLLARS, MOST_DOLLARS = 0.01, 1e6  # what is less would be shown as $0.00
 NONE = "none"
+SOMEWHERE = timedelta(days=1)  # on earth it is that day already
 _FILL = {"instance_type": "Name the instance type.", "source": "Say who states the price."}
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 
@@ -58,8 +60,9 @@ class Problem:
     remedy: str
 
 
-def read_sheet(text: str) -> tuple[list[Wish], list[Problem]]:
-    """All wishes and no problem, or no wish and every problem (at most MOST_PROBLEMS)."""
+def read_sheet(text: str, today: date) -> tuple[list[Wish], list[Problem]]:
+    """All wishes and no problem, or no wish and every problem (at most MOST_PROBLEMS). `today`: in
+    UTC."""
     if "\x00" in text:
         return [], [Problem(0, "csv", "It holds a NUL character.", "Save it as plain text.")]
     reader = csv.reader(io.StringIO(text.lstrip("\ufeff")), strict=True)
@@ -74,7 +77,7 @@ def read_sheet(text: str) -> tuple[list[Wish], list[Problem]]:
     problems = _other_signs(rows[0]) or list(_header_problems(rows[0][0], header))
     if not problems and len(rows) - 1 > MOST_LINES:
         problems = [Problem(0, "csv", f"It has over {MOST_LINES:,} lines.", "Send it in parts.")]
-    return ([], problems) if problems else _read_rows(header, rows[1:])
+    return ([], problems) if problems else _read_rows(header, rows[1:], today)
 
 
 def _other_signs(first: tuple[int, list[str]]) -> list[Problem]:
@@ -97,7 +100,7 @@ def _header_problems(line: int, header: list[str]) -> Iterator[Problem]:
 
 
 def _read_rows(
-    header: list[str], rows: list[tuple[int, list[str]]]
+    header: list[str], rows: list[tuple[int, list[str]]], today: date
 ) -> tuple[list[Wish], list[Problem]]:
     wishes: list[Wish] = []
     problems: list[Problem] = []
@@ -107,7 +110,7 @@ def _read_rows(
             remedy = f"The header has {len(header)}."
             problems.append(Problem(line, "csv", f"The line has {len(cells)} fields.", remedy))
             continue
-        found = read_wish(dict(zip(header, cells, strict=True)), line)
+        found = read_wish(dict(zip(header, cells, strict=True)), today, line)
         if isinstance(found, Wish):
             first = seen.setdefault(found.key, line)
             if first != line:
@@ -119,7 +122,7 @@ def _read_rows(
     return ([], problems[:MOST_PROBLEMS]) if problems else (wishes, [])
 
 
-def read_wish(raw: Mapping[str, str], line: int = 0) -> Wish | list[Problem]:
+def read_wish(raw: Mapping[str, str], today: date, line: int = 0) -> Wish | list[Problem]:
     """One price from its fields as typed; a list of what is wrong with them instead."""
     cells = {name: raw.get(name, "").strip() for name in COLUMNS}
     problems = [Problem(line, *found) for found in _text_problems(cells)]
@@ -134,6 +137,9 @@ def read_wish(raw: Mapping[str, str], line: int = 0) -> Wish | list[Problem]:
     as_of = _day(cells["as_of"])
     if isinstance(as_of, str):
         problems.append(Problem(line, "as_of", as_of, "Write it as 2026-01-31, or leave it empty."))
+    elif as_of is not None and as_of > today + SOMEWHERE:
+        words = f"{as_of} has not come yet, and a price holds from when it is stated."
+        problems.append(Problem(line, "as_of", words, "State it on that day."))
     if problems or isinstance(dollars, str) or isinstance(as_of, str):
         return problems
     return Wish(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from django.db import transaction
+from django.utils import timezone
 
 from clusters import selectors
 from clusters.engine.price_sheet import Problem, Wish, read_sheet
@@ -57,7 +58,7 @@ def price_import(*, principal: Principal, text: str, dry: bool = False) -> list[
     Raises Forbidden, and Invalid with each problem's line and field.
     """
     require(principal, "price.edit")
-    wishes, problems = read_sheet(text)
+    wishes, problems = read_sheet(text, timezone.now().date())
     if problems:
         raise Invalid([_problem(one) for one in problems])
     found = _effects(wishes)

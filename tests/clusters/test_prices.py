@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from django.test import Client
@@ -221,6 +222,22 @@ def test_the_api_lists_states_and_imports_prices(people: People, api: ApiFor) ->
     dry = client.post("/api/v1/prices/import/", sheet, format="json")
     assert dry.json()["prices"][0] | {"after": 1.0} == dry.json()["prices"][0]
     assert api(people.viewer).post("/api/v1/prices/", body, format="json").status_code == 403
+
+
+def test_page_sheet_and_api_refuse_a_price_that_is_planned_for_later(
+    people: People, client_for: ClientFor, api: ApiFor
+) -> None:
+    later = f"{timezone.now().date() + timedelta(days=30)}"
+    client, fields = client_for(people.operator), {**_fields(P5), "usd_per_hour": "40"}
+    page = client.post("/prices/set/", {**fields, "as_of": later})
+    assert page.status_code == 422 and f"{later} has not come yet" in text(page)
+    sheet = f"{HEAD}\naws,,p5.48xlarge,on-demand,40,contract,{later}\n"
+    sent = client.post("/prices/import/", {"csv": sheet, "step": "import"})
+    assert sent.status_code == 422 and f"Line 2, as_of: {later} has not come yet" in text(sent)
+    body = {**_fields(P5), "usd_per_hour": 40.0, "as_of": later}
+    said = api(people.operator).post("/api/v1/prices/", body, format="json")
+    assert said.status_code == 422 and said.json()["errors"][0]["field"] == "as_of"
+    assert not PriceEntry.objects.exists()
 
 
 def test_the_page_takes_as_many_queries_for_many_clusters_as_for_one(

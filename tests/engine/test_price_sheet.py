@@ -12,11 +12,12 @@ from clusters.engine.prices import Given, Price, PriceBook, book_at, key_of, ste
 
 HEAD = ",".join(COLUMNS)
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
+TODAY = NOON.date()
 
 
 def test_a_sheet_is_read_whatever_the_order_of_its_columns() -> None:
     text = "\ufeffusd_per_hour,instance_type,provider,source\n3.5,Standard_X,Azure,contract\n"
-    wishes, problems = read_sheet(text)
+    wishes, problems = read_sheet(text, TODAY)
     assert not problems
     assert wishes == [
         Wish("azure", "", "Standard_X", "on-demand", 3.5, "contract", None),
@@ -24,7 +25,7 @@ def test_a_sheet_is_read_whatever_the_order_of_its_columns() -> None:
 
 
 def test_the_word_none_takes_a_price_back() -> None:
-    [wish], _ = read_sheet(f"{HEAD}\naws,,g6.xlarge,spot,none,ended,2026-01-31\n")
+    [wish], _ = read_sheet(f"{HEAD}\naws,,g6.xlarge,spot,none,ended,2026-01-31\n", TODAY)
     assert wish.usd_per_hour is None
     assert wish.as_of == date(2026, 1, 31)
 
@@ -51,14 +52,25 @@ def test_the_word_none_takes_a_price_back() -> None:
 def test_an_error_names_its_line_and_field_and_nothing_is_taken(
     row: str, line: int, field: str
 ) -> None:
-    wishes, problems = read_sheet(f"{HEAD}\n{row}\n")
+    wishes, problems = read_sheet(f"{HEAD}\n{row}\n", TODAY)
     assert wishes == []
     assert (problems[0].line, problems[0].field) == (line, field)
     assert problems[0].message and problems[0].remedy
 
 
+def test_a_price_of_a_day_that_has_not_come_is_refused_since_it_would_hold_from_now() -> None:
+    def said(day: date) -> str:
+        wishes, problems = read_sheet(f"{HEAD}\naws,,g6.xlarge,spot,1,x,{day}\n", TODAY)
+        assert bool(wishes) != bool(problems)
+        return " ".join(f"{one.line} {one.field} {one.message} {one.remedy}" for one in problems)
+
+    assert said(TODAY) == said(TODAY + timedelta(days=1)) == "", "where the day begins first"
+    later = said(TODAY + timedelta(days=2))
+    assert later.startswith("2 as_of 2026-05-03 has not come yet") and "that day" in later
+
+
 def test_empty_lines_count_but_are_no_prices() -> None:
-    wishes, problems = read_sheet(f"{HEAD}\n\naws,,g6.xlarge,spot,x,s,\n")
+    wishes, problems = read_sheet(f"{HEAD}\n\naws,,g6.xlarge,spot,x,s,\n", TODAY)
     assert wishes == [] and problems[0].line == 3
 
 
@@ -74,14 +86,14 @@ def test_empty_lines_count_but_are_no_prices() -> None:
     ],
 )
 def test_a_wrong_header_is_named(text: str, field: str) -> None:
-    wishes, problems = read_sheet(text)
+    wishes, problems = read_sheet(text, TODAY)
     assert wishes == [] and problems[0].field == field
 
 
 @pytest.mark.parametrize(("sign", "name"), [(";", "semicolons"), ("\t", "tabs")])
 def test_a_sheet_without_commas_is_told_so_once(sign: str, name: str) -> None:
     sheet = f"{HEAD}\naws,,g6.xlarge,spot,1,x,\n".replace(",", sign)
-    wishes, (problem,) = read_sheet(sheet)
+    wishes, (problem,) = read_sheet(sheet, TODAY)
     assert wishes == [] and (problem.line, problem.field) == (1, "csv")
     assert name in problem.message and "commas" in problem.remedy
 
@@ -89,7 +101,7 @@ def test_a_sheet_without_commas_is_told_so_once(sign: str, name: str) -> None:
 @given(st.text(max_size=400) | st.text(alphabet='",\n\rab1.', max_size=400))
 def test_no_text_breaks_the_reader(text: str) -> None:
     for full in (text, f"{HEAD}\n{text}"):
-        wishes, problems = read_sheet(full)
+        wishes, problems = read_sheet(full, TODAY)
         assert not (wishes and problems)
         assert all(wish.usd_per_hour is None or wish.usd_per_hour > 0 for wish in wishes)
 
