@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from uuid import UUID
 
 from django.db.models import OuterRef, Q, QuerySet, Subquery
-from django.urls import NoReverseMatch, reverse
+from django.urls import NoReverseMatch
 
+from fleetportal.kit.paths import path_to
 from rollouts.models import Rollout, Strategy
 from rollouts.selectors.words import label_of
 from rollouts.states import ROLLOUT
@@ -64,8 +65,8 @@ def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _url(name: str, pk: object) -> str:
+def _url(name: str, pk: UUID) -> str:
     try:
-        return reverse(name, args=[pk])
+        return path_to(name, pk)
     except NoReverseMatch:
         return ""

@@ -16,6 +16,7 @@ from clusters.selectors.facts import capabilities_of, labels_of, pools_of, taint
 from clusters.selectors.workloads import Names
 from clusters.states import CLUSTER
 from fleetportal.accounts.principal import Principal
+from fleetportal.rest.rows import Rows
 
 
 class Tallied(serializers.Serializer[Any]):
@@ -61,7 +62,7 @@ class QuotaRow(serializers.Serializer[Any]):
     declared_at = serializers.DateTimeField()
 
 
-class PoolRow(serializers.Serializer[Any]):
+class PoolRow(Rows):
     key = serializers.CharField()
     kind = serializers.ChoiceField(choices=[kind.value for kind in PoolKind])
     gpu_model = serializers.CharField()
@@ -75,7 +76,7 @@ class PoolRow(serializers.Serializer[Any]):
     price_per_hour = serializers.FloatField(allow_null=True)
 
 
-class ClusterRow(serializers.ModelSerializer[Cluster]):
+class ClusterRow(Rows, serializers.ModelSerializer[Cluster]):
     """One row of the list. `gpus` null: nobody has seen its nodes yet."""
 
     url = serializers.SerializerMethodField()
@@ -185,7 +186,7 @@ class HolderRow(serializers.Serializer[Any]):
     gpus = serializers.IntegerField()
 
 
-class NodeRow(serializers.Serializer[Any]):
+class NodeRow(Rows):
     """One GPU node. `used` and `free` are null while its cluster is not in contact."""
 
     name = serializers.CharField()

@@ -41,6 +41,6 @@ def forget(kind: str, name: str = "") -> None:
     gone.delete()
 
 
-def alive(kind: str) -> bool:
-    """Whether any process of this kind has given a sign within ALIVE_FOR."""
-    return Heartbeat.objects.filter(kind=kind, at__gt=timezone.now() - ALIVE_FOR).exists()
+def alive(*kinds: str) -> bool:
+    """Whether any process of one of these kinds has given a sign within ALIVE_FOR."""
+    return Heartbeat.objects.filter(kind__in=kinds, at__gt=timezone.now() - ALIVE_FOR).exists()

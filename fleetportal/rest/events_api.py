@@ -12,9 +12,10 @@ from fleetportal.journal.models import Event
 from fleetportal.journal.selectors import LOOKUPS, events_for
 from fleetportal.rest.endpoints import ReadEndpoint
 from fleetportal.rest.filters import Filter
+from fleetportal.rest.rows import Rows
 
 
-class EventRow(serializers.ModelSerializer[Event]):
+class EventRow(Rows, serializers.ModelSerializer[Event]):
     id = serializers.CharField(read_only=True)
     url = serializers.SerializerMethodField(help_text="An event has no page of its own.")
     version = serializers.SerializerMethodField(help_text="1: an event never changes.")

@@ -34,9 +34,9 @@ def shell(request: HttpRequest) -> dict[str, Any]:
     return {
         "demo": settings.DEMO,
         "principal": principal,
-        "nav": [_entry(request, principal, label, name) for label, name in NAV if _exists(name)],
+        "nav": [_entry(request, principal, *place) for place in _places()],
         "demo_accounts": _demo_accounts(request),
-        "engine_silent": not (heartbeats.alive("worker") or heartbeats.alive("ticker")),
+        "engine_silent": not heartbeats.alive("worker", "ticker"),
     }
 
 
@@ -45,8 +45,12 @@ def _demo_accounts(request: HttpRequest) -> list[dict[str, str]]:
     return demo_accounts() if request.session.get("password_login") else []
 
 
-def _entry(request: HttpRequest, principal: Any, label: str, name: str) -> dict[str, Any]:
-    url = reverse(name)
+def _places() -> list[tuple[str, str, str]]:
+    """(label, name, url) of the pages that there are."""
+    return [(label, name, url) for label, name in NAV if (url := _url(name))]
+
+
+def _entry(request: HttpRequest, principal: Any, label: str, name: str, url: str) -> dict[str, Any]:
     counter = counters.get(name)
     return {
         "label": label,
@@ -56,9 +60,8 @@ def _entry(request: HttpRequest, principal: Any, label: str, name: str) -> dict[
     }
 
 
-def _exists(name: str) -> bool:
+def _url(name: str) -> str:
     try:
-        reverse(name)
+        return reverse(name)
     except NoReverseMatch:
-        return False
-    return True
+        return ""

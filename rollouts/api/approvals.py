@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
-from django.urls import reverse
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
@@ -16,10 +15,12 @@ from rest_framework.response import Response
 
 from clusters.services.checks import check_wait
 from fleetportal.accounts.principal import Principal, declares
+from fleetportal.kit.paths import path_to
 from fleetportal.rest.bodies import Body
 from fleetportal.rest.endpoints import ReadEndpoint
 from fleetportal.rest.filters import Filter
 from fleetportal.rest.preconditions import check_version
+from fleetportal.rest.rows import Rows
 from rollouts.engine.types import Decision
 from rollouts.models import Approval, Vote
 from rollouts.selectors import approvals, evidence
@@ -35,7 +36,7 @@ class PreflightTarget(serializers.Serializer[Any]):
     why = serializers.CharField(help_text="Why it could not go on now; empty when it could.")
 
 
-class PreflightAnswer(serializers.Serializer[Any]):
+class PreflightAnswer(Rows):
     """`ready` of `of` targets could go on when it was `checked_at`; null where nobody knows."""
 
     state = serializers.SerializerMethodField()
@@ -85,7 +86,7 @@ class EvidenceAnswer(serializers.Serializer[Any]):
         ]
 
 
-class VoteAnswer(serializers.ModelSerializer[Vote]):
+class VoteAnswer(Rows, serializers.ModelSerializer[Vote]):
     voter = serializers.CharField(source="voter.username", read_only=True)
     decision = serializers.ChoiceField(choices=[one.value for one in Decision], read_only=True)
 
@@ -94,7 +95,10 @@ class VoteAnswer(serializers.ModelSerializer[Vote]):
         fields = ("voter", "decision", "comment", "digest", "at")
 
 
-class ApprovalRow(serializers.ModelSerializer[Approval]):
+_PREFLIGHT = PreflightAnswer()
+
+
+class ApprovalRow(Rows, serializers.ModelSerializer[Approval]):
     """`can_decide` and `why_not` are about the one who asks. The list leaves `evidence` out."""
 
     url = serializers.SerializerMethodField()
@@ -109,7 +113,7 @@ class ApprovalRow(serializers.ModelSerializer[Approval]):
     can_decide = serializers.SerializerMethodField()
     why_not = serializers.SerializerMethodField()
     preflight = serializers.SerializerMethodField()
-    votes = VoteAnswer(many=True, read_only=True)
+    votes = VoteAnswer(source="given", many=True, read_only=True)
 
     class Meta:
         model = Approval
@@ -120,7 +124,7 @@ class ApprovalRow(serializers.ModelSerializer[Approval]):
         )
 
     def get_url(self, approval: Approval) -> str:
-        return reverse("approval", args=[approval.pk])
+        return path_to("approval", approval.pk)
 
     def get_can_decide(self, approval: Approval) -> bool:
         return self._judged(approval)[0]
@@ -131,7 +135,7 @@ class ApprovalRow(serializers.ModelSerializer[Approval]):
     @extend_schema_field(PreflightAnswer)
     def get_preflight(self, approval: Approval) -> dict[str, Any]:
         found = approvals.preflight_of(self.context["preflights"].get(str(approval.pk)))
-        return dict(PreflightAnswer(found).data)
+        return _PREFLIGHT.to_representation(found)
 
     def _judged(self, approval: Approval) -> tuple[bool, str]:
         principal: Principal = self.context["principal"]
@@ -172,7 +176,8 @@ class Approvals(ReadEndpoint):
     orderings: ClassVar[dict[str, str]] = {"created_at": "created_at", "expires_at": "expires_at"}
 
     def rows(self) -> QuerySet[Approval]:
-        return approvals.approvals_for(self.principal).order_by("-created_at", "pk")
+        seen = approvals.approvals_listed if self.action == "list" else approvals.approvals_for
+        return seen(self.principal).order_by("-created_at", "pk")
 
     @extend_schema(responses=ApprovalRow(many=True))
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:

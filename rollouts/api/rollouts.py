@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from django.db.models import Prefetch, QuerySet
-from django.urls import reverse
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
@@ -14,10 +13,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from fleetportal.accounts.principal import declares
+from fleetportal.kit.paths import path_to
 from fleetportal.rest.bodies import Body
 from fleetportal.rest.endpoints import ReadEndpoint
 from fleetportal.rest.filters import Filter
 from fleetportal.rest.preconditions import check_version
+from fleetportal.rest.rows import Rows
 from rollouts.engine.types import GateKind, TargetPhase
 from rollouts.models import Approval, Gate, Rollout, Stage, Target
 from rollouts.selectors.rollouts import rollouts_for
@@ -28,14 +29,14 @@ from rollouts.states import GATE, ROLLOUT, STAGE, TARGET
 Does = Callable[..., None]
 
 
-class WaitAnswer(serializers.Serializer[Any]):
+class WaitAnswer(Rows):
     kind = serializers.CharField()
     text = serializers.CharField()
     who = serializers.CharField()
     until = serializers.DateTimeField(allow_null=True)
 
 
-class GateAnswer(serializers.ModelSerializer[Gate]):
+class GateAnswer(Rows, serializers.ModelSerializer[Gate]):
     kind = serializers.ChoiceField(choices=[kind.value for kind in GateKind], read_only=True)
     state = serializers.ChoiceField(choices=sorted(GATE.states), read_only=True)
     approval = serializers.SerializerMethodField()
@@ -46,13 +47,12 @@ class GateAnswer(serializers.ModelSerializer[Gate]):
 
     def get_approval(self, gate: Gate) -> str | None:
         """The id of its newest request for a decision."""
-        newest: Approval | None = max(
-            gate.approvals.all(), key=lambda one: one.created_at, default=None
-        )
+        asked: list[Approval] = gate.asked  # type: ignore[attr-defined]
+        newest = max(asked, key=lambda one: one.created_at, default=None)
         return str(newest.pk) if newest else None
 
 
-class TargetAnswer(serializers.ModelSerializer[Target]):
+class TargetAnswer(Rows, serializers.ModelSerializer[Target]):
     cluster = serializers.CharField(source="cluster.name", read_only=True)
     phase = serializers.ChoiceField(choices=[phase.value for phase in TargetPhase], read_only=True)
     state = serializers.ChoiceField(choices=sorted(TARGET.states), read_only=True)
@@ -66,10 +66,10 @@ class TargetAnswer(serializers.ModelSerializer[Target]):
         )
 
 
-class StageAnswer(serializers.ModelSerializer[Stage]):
+class StageAnswer(Rows, serializers.ModelSerializer[Stage]):
     state = serializers.ChoiceField(choices=sorted(STAGE.states), read_only=True)
-    gates = GateAnswer(many=True, read_only=True)
-    targets = TargetAnswer(many=True, read_only=True)
+    gates = GateAnswer(source="all_gates", many=True, read_only=True)
+    targets = TargetAnswer(source="all_targets", many=True, read_only=True)
 
     class Meta:
         model = Stage
@@ -79,8 +79,8 @@ class StageAnswer(serializers.ModelSerializer[Stage]):
         )
 
 
-class RolloutAnswer(serializers.ModelSerializer[Rollout]):
-    """`waiting_for` is null once nothing is waited for."""
+class RolloutAnswer(Rows, serializers.ModelSerializer[Rollout]):
+    """`waiting_for` is null once nothing is waited for. Rows come from `with_parts`."""
 
     url = serializers.SerializerMethodField()
     state = serializers.ChoiceField(choices=sorted(ROLLOUT.states), read_only=True)
@@ -93,7 +93,7 @@ class RolloutAnswer(serializers.ModelSerializer[Rollout]):
     plan = serializers.UUIDField(source="plan_id", read_only=True)
     strategy = serializers.CharField(source="strategy_name", read_only=True)
     requested_by = serializers.CharField(source="requested_by.username", read_only=True)
-    stages = StageAnswer(many=True, read_only=True)
+    stages = StageAnswer(source="all_stages", many=True, read_only=True)
 
     class Meta:
         model = Rollout
@@ -104,12 +104,15 @@ class RolloutAnswer(serializers.ModelSerializer[Rollout]):
         )
 
     def get_url(self, rollout: Rollout) -> str:
-        return reverse("rollout", args=[rollout.pk])
+        return path_to("rollout", rollout.pk)
 
     @extend_schema(responses=WaitAnswer)
     def get_waiting_for(self, rollout: Rollout) -> dict[str, Any] | None:
         wait = wait_of(rollout)
-        return None if wait is None else dict(WaitAnswer(wait).data)
+        return None if wait is None else _WAIT.to_representation(wait)
+
+
+_WAIT = WaitAnswer()
 
 
 class Why(Body):
@@ -119,6 +122,12 @@ class Why(Body):
 
 
 # What is answered of each, and what ties it to the one above; rows are longer.
+ROLLOUTS = (
+    *("version", "state", "waiting_for", "digest", "plan", "strategy_name", "pause", "abort"),
+    *("rollback", "created_at", "ended_at", "team__slug", "deployment__name"),
+    *("revision__number", "revision__model", "requested_by__username"),
+)
+BESIDE = ("team", "deployment", "revision", "requested_by")
 STAGES = (
     "rollout",
     *(name for name in StageAnswer.Meta.fields if name not in ("gates", "targets")),
@@ -128,6 +137,18 @@ TARGETS = (
     *("stage", "new", "cluster__name", "id", "version", "phase", "state", "message", "attempt"),
     *("serving", "deadline", "not_before"),
 )
+
+
+def with_parts(rows: QuerySet[Rollout]) -> QuerySet[Rollout]:
+    """With stages, gates, targets and requests, as plain lists: four queries for all rows."""
+    targets = Target.objects.select_related("cluster").only(*TARGETS)
+    asked = Approval.objects.only("gate_id", "created_at")
+    return rows.prefetch_related(
+        Prefetch("stages", queryset=Stage.objects.only(*STAGES), to_attr="all_stages"),
+        Prefetch("all_stages__gates", queryset=Gate.objects.only(*GATES), to_attr="all_gates"),
+        Prefetch("all_stages__all_gates__approvals", queryset=asked, to_attr="asked"),
+        Prefetch("all_stages__targets", queryset=targets, to_attr="all_targets"),
+    )
 
 
 @declares("view")
@@ -153,18 +174,10 @@ class Rollouts(ReadEndpoint):
     }
 
     def rows(self) -> QuerySet[Rollout]:
-        rows = rollouts_for(self.principal).prefetch_related(
-            Prefetch("stages", queryset=Stage.objects.only(*STAGES)),
-            Prefetch("stages__gates", queryset=Gate.objects.only(*GATES)),
-            Prefetch(
-                "stages__gates__approvals", queryset=Approval.objects.only("gate_id", "created_at")
-            ),
-            Prefetch(
-                "stages__targets",
-                queryset=Target.objects.select_related("cluster").only(*TARGETS),
-            ),
-        )
-        return rows.defer("strategy") if self.action == "list" else rows
+        if self.action != "list":
+            return with_parts(rollouts_for(self.principal))
+        rows = Rollout.objects.visible_to(self.principal).select_related(*BESIDE)
+        return with_parts(rows.only(*ROLLOUTS))
 
     @extend_schema(request=Why, responses={202: RolloutAnswer})
     @action(detail=True, methods=["post"])

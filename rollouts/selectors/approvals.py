@@ -60,6 +60,13 @@ class ApprovalLine:
 
 
 LONG = ("facts", "search")  # of a catalog model; nothing here shows them
+LISTED = (  # what lists show of a request and of what it belongs to; whole rows are long
+    *("version", "state", "digest", "roles", "quorum", "created_at", "expires_at", "decided_at"),
+    *("team__slug", "gate__kind", "gate__stage__name", "requester__username"),
+    *("rollout__deployment__name", "rollout__revision__number", "rollout__revision__model__name"),
+)
+ASKED = ("rollout", "team", "state", "digest", "roles", "quorum", "expires_at")
+VOTE = ("approval", "decision", "digest", "comment", "at", "had_role", "voter__username")
 
 
 def approvals_for(principal: Principal) -> QuerySet[Approval]:
@@ -77,17 +84,35 @@ def approvals_for(principal: Principal) -> QuerySet[Approval]:
     return with_votes(rows.defer(*(f"rollout__revision__model__{long}" for long in LONG)))
 
 
+def approvals_listed(principal: Principal) -> QuerySet[Approval]:
+    """The same requests as `approvals_for`, with LISTED alone."""
+    rows = Approval.objects.visible_to(principal).select_related(
+        "team", "gate__stage", "rollout__deployment", "rollout__revision__model"
+    )
+    return with_votes(rows).only(*LISTED)
+
+
 def approval_for(principal: Principal, pk: UUID) -> Approval | None:
     return approvals_for(principal).filter(pk=pk).first()
 
 
 def with_votes(rows: QuerySet[Approval]) -> QuerySet[Approval]:
-    votes = Vote.objects.select_related("voter")
-    return rows.select_related("requester").prefetch_related(Prefetch("votes", queryset=votes))
+    """With requester and `given`, the votes as a list (one more query for all rows)."""
+    votes = Vote.objects.select_related("voter").only(*VOTE, "voter__is_active")
+    given = Prefetch("votes", queryset=votes, to_attr="given")
+    return rows.select_related("requester").prefetch_related(given)
+
+
+def votes_of(approval: Approval) -> list[Vote]:
+    """The votes on a request that came from `with_votes`."""
+    given: list[Vote] = approval.given  # type: ignore[attr-defined]
+    return given
 
 
 def approvals_to_decide(principal: Principal) -> int:
     """How many requests wait for a decision that this person may give."""
+    if not principal.may("approval.vote"):
+        return 0
     return Approval.objects.filter(mine(principal)).count()
 
 
@@ -115,7 +140,7 @@ def listed(principal: Principal, rows: QuerySet[Approval], show: str) -> QuerySe
 
 def judged(principal: Principal, approval: Approval, now: datetime) -> tuple[bool, str]:
     """Whether this person may decide, and the sentence why not; from votes already read."""
-    votes = [_vote_view(vote) for vote in approval.votes.all()]
+    votes = [_vote_view(vote) for vote in votes_of(approval)]
     allowed, why_not = can_decide(
         person_of(principal, approval), approval_view(approval, votes), now
     )
@@ -162,7 +187,7 @@ def state_words(approval: Approval) -> str:
     label = APPROVAL.states[approval.state].label
     if approval.state != "waiting":
         return label
-    given = sum(vote.decision == "approve" for vote in approval.votes.all())
+    given = sum(vote.decision == "approve" for vote in votes_of(approval))
     return f"{label} {given} of {approval.quorum}"
 
 

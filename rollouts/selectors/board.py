@@ -19,7 +19,7 @@ from fleetportal.kit.format import duration
 from rollouts.engine import look
 from rollouts.engine import types as t
 from rollouts.models import Approval, Gate, Rollout, Stage, Target
-from rollouts.selectors.approvals import judged, with_votes
+from rollouts.selectors.approvals import judged, votes_of, with_votes
 from rollouts.selectors.facts import strategy_of, target_view
 from rollouts.selectors.words import READINESS, Wait, gate_label, wait_of
 from rollouts.states import APPROVAL, GATE, ROLLOUT, STAGE, TARGET
@@ -255,7 +255,7 @@ def _asked(principal: Principal, approval: Approval, now: datetime) -> Dict:
 def decided_by(approval: Approval) -> str:
     """ "Approved by approver"; empty while nobody has decided."""
     names: dict[str, list[str]] = {"approve": [], "reject": []}
-    for vote in approval.votes.all():
+    for vote in votes_of(approval):
         names[vote.decision].append(vote.voter.username)
     if names["reject"]:
         return f"Rejected by {', '.join(names['reject'])}"
@@ -264,7 +264,7 @@ def decided_by(approval: Approval) -> str:
 
 def rejected_because(parts: Parts) -> str:
     """The words of whoever rejected it."""
-    votes = [vote for one in parts.approvals.values() for vote in one.votes.all()]
+    votes = [vote for one in parts.approvals.values() for vote in votes_of(one)]
     said = [vote.comment for vote in votes if vote.decision == "reject"]
     return f"\u201c{said[0]}\u201d" if said and said[0] else ""
 
@@ -284,7 +284,7 @@ def decided(principal: Principal, parts: Parts) -> list[Approval]:
     return [
         one
         for one in parts.approvals.values()
-        if any(vote.voter_id == principal.user.pk for vote in one.votes.all())
+        if any(vote.voter_id == principal.user.pk for vote in votes_of(one))
     ]
 
 

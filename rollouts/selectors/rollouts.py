@@ -12,7 +12,7 @@ from django.db.models import Case, IntegerField, Prefetch, Q, QuerySet, Value, W
 
 from fleetportal.accounts.principal import Principal
 from rollouts.models import Approval, Rollout, Stage
-from rollouts.selectors.approvals import judged, with_votes
+from rollouts.selectors.approvals import ASKED, judged, with_votes
 from rollouts.selectors.words import PERSON, Wait, label_of, wait_of
 from rollouts.states import ROLLOUT, STAGE
 
@@ -22,6 +22,10 @@ SORTS = {
     "started": ("-created_at",),
 }
 ACTIVE = sorted(ROLLOUT.active)
+LISTED = (  # what a line says; whole rows are long
+    *("state", "waiting_for", "created_at", "ended_at", "team__slug", "deployment__name"),
+    *("revision__number", "revision__model__name"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +90,20 @@ _CALM = Case(
 )
 
 
-def with_stages(rows: QuerySet[Rollout]) -> QuerySet[Rollout]:
-    """Three more queries whatever the number of rows: stages, open requests, their votes."""
-    stages = Stage.objects.only("rollout_id", "index", "name", "state")
-    asked = with_votes(Approval.objects.open())
-    return rows.defer("strategy").prefetch_related(
-        Prefetch("stages", queryset=stages), Prefetch("approvals", queryset=asked, to_attr="asked")
+def rollouts_listed(principal: Principal) -> QuerySet[Rollout]:
+    """The same rollouts as `rollouts_for`, with what a line shows: LISTED, stages, and the open
+    requests with their votes where the principal may vote at all. Three more queries at most."""
+    rows = Rollout.objects.visible_to(principal).select_related(
+        "team", "deployment", "revision__model"
     )
+    stages = Stage.objects.only("rollout_id", "index", "name", "state")
+    rows = rows.only(*LISTED).prefetch_related(
+        Prefetch("stages", queryset=stages, to_attr="all_stages")
+    )
+    if not principal.may("approval.vote"):
+        return rows
+    asked = with_votes(Approval.objects.open()).only(*ASKED, "requester__username")
+    return rows.prefetch_related(Prefetch("approvals", queryset=asked, to_attr="asked"))
 
 
 def lines_of(principal: Principal, rows: Iterable[Rollout], now: datetime) -> list[RolloutLine]:
@@ -100,14 +111,14 @@ def lines_of(principal: Principal, rows: Iterable[Rollout], now: datetime) -> li
 
 
 def _line(principal: Principal, rollout: Rollout, now: datetime) -> RolloutLine:
-    asked: list[Approval] = rollout.asked  # type: ignore[attr-defined]
+    asked: list[Approval] = getattr(rollout, "asked", [])  # read for those who may vote
     mine = (one for one in asked if judged(principal, one, now)[0])
     return RolloutLine(
         rollout=rollout,
         label=label_of(rollout),
         tone=ROLLOUT.states[rollout.state].tone,
         wait=wait_of(rollout) if rollout.state in ROLLOUT.active else None,
-        stages=strip(rollout.stages.all()),
+        stages=strip(rollout.all_stages),  # type: ignore[attr-defined]
         approval=next(mine, None),
     )
 

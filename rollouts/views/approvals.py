@@ -50,7 +50,7 @@ def _list(request: HttpRequest) -> HttpResponse:
     principal = principal_of(request)
     show = request.GET.get("show", "open")
     show = show if show in dict(SHOWS) else "open"
-    rows = approvals.listed(principal, approvals.approvals_for(principal), show)
+    rows = approvals.listed(principal, approvals.approvals_listed(principal), show)
     found = Paginator(rows, PAGE_SIZE).get_page(request.GET.get("page", 1))
     context = {
         "page": found,
@@ -210,6 +210,6 @@ def _context(principal: Principal, approval: Approval) -> dict[str, Any]:
         "evidence": found,
         "changes": evidence.in_words(found.changes),
         "cost": signed(found.cost),
-        "votes": list(approval.votes.all()),
+        "votes": approvals.votes_of(approval),
         "may_check": may_preflight(principal, approval) and approval.state == "waiting",
     }

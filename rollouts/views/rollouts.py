@@ -40,8 +40,8 @@ def _list(request: HttpRequest) -> HttpResponse:
     principal = principal_of(request)
     filters = {name: request.GET.get(name, "") for name in ("q", "team", "state")}
     sort = request.GET.get("sort", "")
-    rows = rollouts.matching(rollouts.rollouts_for(principal), filters)
-    rows = rollouts.with_stages(rollouts.sorted_by(rows, sort))
+    rows = rollouts.matching(rollouts.rollouts_listed(principal), filters)
+    rows = rollouts.sorted_by(rows, sort)
     found = Paginator(rows, PAGE_SIZE).get_page(request.GET.get("page", 1))
     context = {
         "page": found,

@@ -28,7 +28,7 @@ from tests.workspaces.fleet_rows import make_fleet
 from workspaces.engine.cost import Total
 from workspaces.models import Deployment, Workspace
 from workspaces.selectors.cost import cost_of
-from workspaces.selectors.deployments import deployments_for, rows_of, with_workspaces
+from workspaces.selectors.deployments import deployments_for, rows_of
 
 ClientFor = Callable[[User], Client]
 NOW = timezone.now()
@@ -155,7 +155,7 @@ def test_replicas_that_somebody_else_took_away_are_paid_no_more(people: People) 
     found = cost_of(deployment, NOW)
     assert found.now.usd == pytest.approx(2.0)
     assert found.to_date.usd == pytest.approx((2 * 2 + 1 * 1) * 2.0 * rows[0].nodes_per_replica)
-    [row] = rows_of(list(with_workspaces(deployments_for(Principal(people.engineer)))))
+    [row] = rows_of(list(deployments_for(Principal(people.engineer))))
     assert row.price == found.now
 
 
@@ -176,7 +176,7 @@ def test_the_list_the_page_and_the_cost_agree_on_dollars_an_hour(people: People)
     deployment, rows = served(people)
     put(rows, price_per_hour=2.0)
     put(rows[:1], state="retiring")
-    [row] = rows_of(list(with_workspaces(deployments_for(Principal(people.engineer)))))
+    [row] = rows_of(list(deployments_for(Principal(people.engineer))))
     assert row.price == cost_of(deployment, NOW).now
 
 

@@ -80,7 +80,7 @@ def test_the_order_in_sql_is_the_rule_of_the_engine(
 
     make_deployment("one", states, **more)
     rows = deployments.deployments_for(Principal(people.engineer))
-    (row,) = deployments.rows_of(list(deployments.with_workspaces(rows)))
+    (row,) = deployments.rows_of(list(rows))
     assert row.deployment.calm == calm  # type: ignore[attr-defined]
     assert row.fare.attention is (calm == 0)
 

@@ -67,7 +67,7 @@ def test_the_order_of_the_list_and_the_word_agree(
     people: People, rollout: Rollout, state: str, kind: str, calm: int, word: str
 ) -> None:
     set_to(rollout, state, kind=kind, text="")
-    rows = deployments.with_workspaces(deployments.deployments_for(Principal(people.engineer)))
+    rows = deployments.deployments_for(Principal(people.engineer))
     (row,) = deployments.rows_of(list(rows))
     assert (row.deployment.calm, row.fare.word) == (calm, word)  # type: ignore[attr-defined]
     assert row.fare.attention is (calm == 0)

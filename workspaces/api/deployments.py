@@ -9,7 +9,6 @@ import re
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
-from django.urls import reverse
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -19,10 +18,12 @@ from rest_framework.response import Response
 
 from fleetportal.accounts.principal import declares
 from fleetportal.journal.selectors import events_for
+from fleetportal.kit.paths import path_to
 from fleetportal.rest.bodies import Body
 from fleetportal.rest.endpoints import ReadEndpoint
 from fleetportal.rest.events_api import EventRow
 from fleetportal.rest.filters import Filter, refuse_unknown
+from fleetportal.rest.rows import Rows
 from workspaces.api.checks import CheckRow
 from workspaces.api.serving import MetricsAnswer, MetricsQuestion, metrics_answer
 from workspaces.engine.serving import BY_KEY
@@ -36,7 +37,7 @@ from workspaces.services.questions import prompt_send
 from workspaces.states import DEPLOYMENT
 
 
-class DeploymentAnswer(serializers.Serializer[Any]):
+class DeploymentAnswer(Rows):
     """`state` is what it is meant to be; `health` how it fares, with its `cause`. `clusters_ready`
     of `clusters` serve. Unknown is null."""
 
@@ -69,13 +70,13 @@ class DeploymentAnswer(serializers.Serializer[Any]):
     created_at = serializers.DateTimeField(source="deployment.created_at")
 
     def get_url(self, row: DeploymentRow) -> str:
-        return reverse("deployment", args=[row.deployment.pk])
+        return path_to("deployment", row.deployment.pk)
 
     def get_health(self, row: DeploymentRow) -> str:
         return re.sub(r"[^a-z0-9]+", "_", row.fare.word.lower())
 
 
-class WorkspaceAnswer(serializers.ModelSerializer[Workspace]):
+class WorkspaceAnswer(Rows, serializers.ModelSerializer[Workspace]):
     cluster = serializers.CharField(source="cluster.name", read_only=True)
     revision = serializers.IntegerField(source="revision.number", read_only=True)
     address = serializers.SerializerMethodField()
@@ -150,8 +151,7 @@ class DeploymentViewSet(ReadEndpoint):
     }
 
     def rows(self) -> QuerySet[Deployment]:
-        rows = listing.sorted_by(listing.deployments_for(self.principal), "name")
-        return listing.with_workspaces(rows)
+        return listing.sorted_by(listing.deployments_for(self.principal), "name")
 
     @extend_schema(responses=DeploymentAnswer(many=True))
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -214,5 +214,5 @@ class DeploymentViewSet(ReadEndpoint):
 
 def deployment_answer(deployment: Deployment) -> dict[str, Any]:
     """One deployment as the API shows it; it must come from DeploymentViewSet.rows()."""
-    answer: dict[str, Any] = DeploymentAnswer(listing.rows_of([deployment])[0]).data
+    answer: dict[str, Any] = DeploymentAnswer(listing.row_of(deployment)).data
     return answer

@@ -19,6 +19,7 @@ from fleetportal.accounts.principal import declares
 from fleetportal.kit.errors import FieldProblem, Invalid, Missing
 from fleetportal.rest.endpoints import ReadEndpoint
 from fleetportal.rest.filters import Filter, refuse_unknown
+from fleetportal.rest.rows import Rows
 from workspaces.engine.fits import Fit, FitRow
 from workspaces.engine.sizing import DEFAULT_KAITO, estimate
 from workspaces.engine.skus import shape_for
@@ -31,7 +32,7 @@ from workspaces.services.fit import catalog_fits, model_fit
 SHAPE = re.compile(r"([1-9][0-9]{0,2})x([1-9][0-9]{0,3}(?:\.[0-9]{1,3})?)")
 
 
-class ModelRow(serializers.ModelSerializer[CatalogModel]):
+class ModelRow(Rows, serializers.ModelSerializer[CatalogModel]):
     """Unknown is null; `fits` of `clusters` can take one replica now."""
 
     id = serializers.CharField(source="slug", read_only=True)

@@ -18,9 +18,11 @@ from rest_framework.response import Response
 from fleetportal.accounts.models import Team
 from fleetportal.accounts.principal import declares
 from fleetportal.kit.errors import FieldProblem, Invalid
+from fleetportal.kit.paths import path_to
 from fleetportal.rest.bodies import Body
 from fleetportal.rest.endpoints import ReadEndpoint
 from fleetportal.rest.filters import Filter, refuse_unknown
+from fleetportal.rest.rows import Rows
 from workspaces.api.checks import CheckRow
 from workspaces.engine.manifests import render
 from workspaces.models import Deployment, Plan, Revision
@@ -90,7 +92,7 @@ class VerdictAnswer(serializers.Serializer[Any]):
     price_per_hour = serializers.FloatField(allow_null=True)
 
 
-class PlanRow(serializers.ModelSerializer[Plan]):
+class PlanRow(Rows, serializers.ModelSerializer[Plan]):
     url = serializers.SerializerMethodField()
     team = serializers.SlugRelatedField[Plan](slug_field="slug", read_only=True)
     deployment = serializers.UUIDField(source="deployment_id", read_only=True, allow_null=True)
@@ -112,7 +114,7 @@ class PlanRow(serializers.ModelSerializer[Plan]):
         )
 
     def get_url(self, plan: Plan) -> str:
-        return reverse("plan", args=[plan.pk])
+        return path_to("plan", plan.pk)
 
 
 class PlanDetail(PlanRow):

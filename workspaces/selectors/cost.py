@@ -32,6 +32,7 @@ from workspaces.engine.cost import (
     total,
 )
 from workspaces.models import Deployment, Workspace
+from workspaces.selectors.living import Living
 
 DAY = timedelta(hours=24)
 TOKENS = ("prompt_tokens", "generation_tokens")
@@ -78,32 +79,33 @@ def cost_of(deployment: Deployment, now: datetime) -> Cost:
     )
 
 
-def price_now(workspaces: Iterable[Workspace]) -> Total:
+def price_now(workspaces: Iterable[Workspace | Living]) -> Total:
     """$/h of what holds nodes now; `pool` is selected. The list, the page and REST ask here."""
     return sum((_rate(row) for row in workspaces), Total())
 
 
-def _rate(row: Workspace) -> Total:
+def _rate(row: Workspace | Living) -> Total:
     usd = _usd(row, _replicas(row))
     return rate_now(row.state, row.phases, usd, launched=_launched(row))
 
 
-def _usd(row: Workspace, replicas: int) -> float | None:
+def _usd(row: Workspace | Living, replicas: int) -> float | None:
     """$/h of that many of its replicas."""
     if row.price_per_hour is None or not row.replicas:
         return row.price_per_hour
     return row.price_per_hour * replicas / row.replicas
 
 
-def _replicas(row: Workspace) -> int:
+def _replicas(row: Workspace | Living) -> int:
     """As the cluster has them: somebody else may have changed their number."""
     found = row.observed.get("replicas")
     return found if isinstance(found, int) else row.replicas
 
 
-def _launched(row: Workspace) -> bool:
+def _launched(row: Workspace | Living) -> bool:
     """Whether its nodes are made for it. Nodes that exist are its own from the claim on."""
-    return row.pool is not None and row.pool.kind == "provisionable"
+    kind = row.pool_kind if isinstance(row, Living) else row.pool and row.pool.kind
+    return kind == "provisionable"
 
 
 def _came(row: Workspace, moves: Sequence[tuple[float, str]]) -> bool:

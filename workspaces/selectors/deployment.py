@@ -24,9 +24,7 @@ from workspaces.selectors.deployments import (
     DeploymentRow,
     deployments_for,
     row_of,
-    with_workspaces,
 )
-from workspaces.selectors.motion import motions
 from workspaces.selectors.plans import rail_url, to_yaml
 from workspaces.selectors.startup import Startup, startups
 from workspaces.selectors.truth import true_at
@@ -85,11 +83,11 @@ class WorkspaceRow:
 
 
 def deployment_for(principal: Principal, pk: UUID | str) -> Deployment | None:
-    return with_workspaces(deployments_for(principal).filter(pk=pk)).first()
+    return deployments_for(principal).filter(pk=pk).first()
 
 
 def summary(deployment: Deployment) -> DeploymentRow:
-    return row_of(deployment, motions([deployment.pk]))
+    return row_of(deployment)
 
 
 def workspaces_of(deployment: Deployment) -> list[Workspace]:

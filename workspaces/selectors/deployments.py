@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from uuid import UUID
 
 from django.db.models import (
     Case,
@@ -12,7 +11,6 @@ from django.db.models import (
     F,
     IntegerField,
     OuterRef,
-    Prefetch,
     Q,
     QuerySet,
     Subquery,
@@ -26,16 +24,12 @@ from workspaces.engine.fare import SILENT, Fare, Going, Look, fare
 from workspaces.models import Deployment, Revision, Workspace
 from workspaces.querysets import DeploymentQuerySet
 from workspaces.selectors.cost import price_now
+from workspaces.selectors.living import Living, living_of
 from workspaces.selectors.motion import Motion, motions, needing_a_person
 from workspaces.states import WORKSPACE
 
 SORTS = {"name": "name", "model": "model_name", "team": "team__slug", "created": "created_at"}
 SHOWN = ("attention", "active", "retiring", "retired")
-LIVING = (  # what a line says of a workspace and its cluster; the rest of both rows is long
-    *("deployment", "state", "reason", "message", "serving", "changed_outside"),
-    *("price_per_hour", "replicas", "ready_replicas", "cluster__name", "cluster__state"),
-    *("phases", "observed", "pool__kind", "revision__number"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,26 +112,18 @@ def sorted_by(rows: DeploymentQuerySet, sort: str) -> QuerySet[Deployment]:
     return rows.order_by(F("calm"), ordered, "name", "pk")
 
 
-def with_workspaces(rows: QuerySet[Deployment]) -> QuerySet[Deployment]:
-    """The rows with their living workspaces and those's clusters: one query for all."""
-    live = (
-        Workspace.objects.exclude(state="retired")
-        .select_related("cluster", "pool", "revision")
-        .only(*LIVING)
-        .order_by("cluster__name", "-revision__number")
-    )
-    return rows.prefetch_related(Prefetch("workspaces", queryset=live, to_attr="living"))
-
-
 def rows_of(deployments: Sequence[Deployment]) -> list[DeploymentRow]:
-    """Lines for deployments that came from `with_workspaces`."""
+    """Lines for deployments that came from `deployments_for`: two more queries for all."""
+    living = living_of(deployments)
     moving = motions([deployment.pk for deployment in deployments])
-    return [row_of(deployment, moving) for deployment in deployments]
+    return [_row(one, living[one.pk], moving.get(one.pk)) for one in deployments]
 
 
-def row_of(deployment: Deployment, moving: Mapping[UUID, Motion]) -> DeploymentRow:
-    living: list[Workspace] = deployment.living  # type: ignore[attr-defined]
-    motion = moving.get(deployment.pk)
+def row_of(deployment: Deployment) -> DeploymentRow:
+    return rows_of([deployment])[0]
+
+
+def _row(deployment: Deployment, living: Sequence[Living], motion: Motion | None) -> DeploymentRow:
     counted = [one for one in living if one.state not in ("retiring", "planned")]
     ready = [one.ready_replicas for one in counted if one.ready_replicas is not None]
     return DeploymentRow(
@@ -154,22 +140,22 @@ def row_of(deployment: Deployment, moving: Mapping[UUID, Motion]) -> DeploymentR
     )
 
 
-def _serves(living: Sequence[Workspace]) -> tuple[int, ...]:
-    found = {one.revision.number for one in living if one.serving}
+def _serves(living: Sequence[Living]) -> tuple[int, ...]:
+    found = {one.revision_number for one in living if one.serving}
     return tuple(sorted(found, reverse=True))
 
 
-def fare_of(deployment: Deployment, living: Sequence[Workspace], motion: Motion | None) -> Fare:
+def fare_of(deployment: Deployment, living: Sequence[Living], motion: Motion | None) -> Fare:
     going = None
     if motion is not None:
         going = Going(motion.label, motion.tone, motion.note, motion.active, motion.attention)
     return fare(deployment.state, [look_of(one) for one in living], going)
 
 
-def look_of(workspace: Workspace) -> Look:
+def look_of(workspace: Living) -> Look:
     return Look(
-        cluster=workspace.cluster.name,
-        cluster_state=workspace.cluster.state,
+        cluster=workspace.cluster_name,
+        cluster_state=workspace.cluster_state,
         state=workspace.state,
         label=WORKSPACE.states[workspace.state].label,
         reason=workspace.reason,

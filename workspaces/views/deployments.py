@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
@@ -15,6 +16,7 @@ from fleetportal.kit.htmx import page
 from fleetportal.rest.auth import principal_of
 from workspaces.models import Plan
 from workspaces.selectors import deployments
+from workspaces.selectors.deployments import DeploymentRow
 from workspaces.selectors.motion import motions
 
 PAGE_SIZE = 50
@@ -34,21 +36,29 @@ def _list(request: HttpRequest) -> HttpResponse:
     filters = {name: request.GET.get(name, "") for name in FILTERS}
     sort = request.GET.get("sort", "name")
     rows = deployments.matching(deployments.deployments_for(principal), filters)
-    ordered = deployments.with_workspaces(deployments.sorted_by(rows, sort))
+    ordered = deployments.sorted_by(rows, sort)
     found = Paginator(ordered, PAGE_SIZE).get_page(request.GET.get("page", 1))
-    lines = deployments.rows_of(list(found))
+    teams = principal.teams()
     context: dict[str, Any] = {
         "page": found,
-        "troubled": [line for line in lines if line.deployment.calm == 0],  # type: ignore[attr-defined]
-        "others": [line for line in lines if line.deployment.calm == 1],  # type: ignore[attr-defined]
+        "groups": _groups(deployments.rows_of(list(found))),
         "filters": filters,
         "filtered": any(filters.values()),
         "sort": sort,
-        "teams": principal.teams(),
+        "teams": teams,
+        "many_teams": len(teams) > 1,
         "may_deploy": principal.may("plan.create"),
         "first_step": _first_step(request),
     }
     return page(request, "workspaces/deployments.html", context, part="list")
+
+
+def _groups(lines: Sequence[DeploymentRow]) -> list[tuple[str, list[DeploymentRow]]]:
+    """(heading, lines): what needs a person first; no heading where nothing does."""
+    troubled = [line for line in lines if line.deployment.calm == 0]  # type: ignore[attr-defined]
+    others = [line for line in lines if line.deployment.calm == 1]  # type: ignore[attr-defined]
+    groups = [("Needs attention", troubled), ("Everything else" if troubled else "", others)]
+    return [group for group in groups if group[1]]
 
 
 def _first_step(request: HttpRequest) -> int:

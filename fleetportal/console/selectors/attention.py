@@ -22,13 +22,13 @@ from rollouts.models import Rollout
 from rollouts.selectors import approvals
 from rollouts.selectors.words import wait_of
 from rollouts.states import ROLLOUT
-from workspaces.models import Deployment, Workspace
+from workspaces.models import Deployment
 from workspaces.selectors.deployments import (
     deployments_for,
     fare_of,
     look_of,
-    with_workspaces,
 )
+from workspaces.selectors.living import Living, living_of
 
 MOST = 100  # of each kind; beyond, the list says how many more
 HALTED = ("failed", "paused")
@@ -89,22 +89,23 @@ def _cluster_words(cluster: Cluster, hidden: int, now: datetime) -> Iterable[str
 
 def _deployments(principal: Principal) -> tuple[list[Item], Counter[str]]:
     """Those in trouble, and for each silent cluster how many deployments it hides."""
-    rows = with_workspaces(deployments_for(principal).filter(Q(("calm", 0))).order_by("name", "pk"))
+    rows = deployments_for(principal).filter(Q(("calm", 0))).order_by("name", "pk")[:MOST]
+    all_living = living_of(rows)
     items, hidden = [], Counter[str]()
-    for deployment in rows[:MOST]:
-        living: Sequence[Workspace] = deployment.living  # type: ignore[attr-defined]
+    for deployment in rows:
+        living = all_living[deployment.pk]
         fare = fare_of(deployment, living, None)
         applied = [one for one in living if one.state != "planned"]
-        away = sorted({one.cluster.name for one in applied if one.cluster.state in SILENT})
+        away = sorted({one.cluster_name for one in applied if one.cluster_state in SILENT})
         hidden.update(away)
         if fare.attention and not (away and _only_hidden(living)):
             items.append(_deployment(deployment, fare.word, fare.tone, fare.cause))
     return items, hidden
 
 
-def _only_hidden(living: Sequence[Workspace]) -> bool:
+def _only_hidden(living: Sequence[Living]) -> bool:
     """Whether nothing is wrong but that some of its clusters are silent."""
-    seen = [look_of(one) for one in living if one.cluster.state not in SILENT]
+    seen = [look_of(one) for one in living if one.cluster_state not in SILENT]
     return not any(one.state in ("stuck", "not_ready", "unknown") or one.outside for one in seen)
 
 

@@ -16,6 +16,7 @@ from fleetportal.journal.selectors import LOOKUPS
 from fleetportal.kit import sheets
 from fleetportal.kit.errors import FieldProblem, Invalid
 from fleetportal.kit.format import exact
+from fleetportal.kit.paths import path_to
 
 TEXTS = ("actor", "action", "object_type", "object_id", "object", "team")
 TIMES = ("since", "until")
@@ -91,7 +92,7 @@ def url_of(event: Event) -> str:
     if event.object_type == "cluster":
         return reverse("cluster", args=[event.object_name])
     name = PAGES.get(event.object_type)
-    return reverse(name, args=[event.object_id]) if name else ""
+    return path_to(name, event.object_id) if name else ""
 
 
 def changes_of(event: Event) -> list[tuple[str, str, str]]:
