@@ -36,6 +36,11 @@ def test_a_directory_that_cannot_be_used_is_named_with_a_remedy(tmp_path: Path) 
             directory_take(data)
 
 
+def test_a_home_of_nobody_is_said_to_be_none(tmp_path: Path) -> None:
+    with pytest.raises(CannotStart, match="DATA_DIR ~nobody-at-all/x names a home that does not"):
+        options_from({"DATA_DIR": "~nobody-at-all/x"}, tmp_path)
+
+
 def test_an_earlier_demos_directory_is_taken_again_without_its_state(tmp_path: Path) -> None:
     data = tmp_path / "demo"
     with directory_take(data):

@@ -32,7 +32,7 @@ def options_from(env: dict[str, str], default_data: Path) -> Options:
         port=port,
         clusters=0 if clusters == 9 else clusters,
         speed=float(speed),
-        data=Path(env.get("DATA_DIR") or default_data).expanduser().resolve(),
+        data=_folder(env, default_data),
         password=env.get("DEMO_PASSWORD") or secrets.token_urlsafe(12),
         redis_url=env.get("REDIS_URL", ""),
     )
@@ -43,3 +43,12 @@ def _number(env: dict[str, str], name: str, default: int, least: int, most: int)
     if not (raw.isascii() and raw.isdigit()) or not least <= int(raw) <= most:
         raise CannotStart(f"{name} must be a whole number from {least} to {most}, not {raw!r}.")
     return int(raw)
+
+
+def _folder(env: dict[str, str], default: Path) -> Path:
+    try:
+        return Path(env.get("DATA_DIR") or default).expanduser().resolve()
+    except RuntimeError as error:  # ~somebody, whom this machine does not know
+        raise CannotStart(
+            f"DATA_DIR {env['DATA_DIR']} names a home that does not exist. Write the whole path."
+        ) from error
