@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,6 +24,9 @@ from fleetportal.kit.states import move
 from fleetportal.pulse import leases, ticker
 
 Answer = dict[str, Any]
+MOST_WAITING = 4  # requests of one person; there are some 30 threads (fleetportal.live.threads)
+_waiting: Counter[int | None] = Counter()
+_lock = threading.Lock()
 LEASE = 35.0  # seconds
 TRIES = 3
 KEEP = timedelta(days=7)
@@ -52,13 +58,32 @@ def check_request(
 
 def check_wait(check: Check, *, seconds: float = 3.0) -> Check:
     """Give a worker a moment, so that most answers are on the page that asked. Reads only."""
-    deadline = time.monotonic() + seconds
-    pause = 0.02
-    while check.state in CHECK.active and time.monotonic() < deadline:
-        time.sleep(pause)
-        pause = min(0.2, pause * 1.5)
-        check.refresh_from_db()
+    with moment(check, seconds) as allowed:
+        deadline = time.monotonic() + allowed
+        pause = 0.02
+        while check.state in CHECK.active and time.monotonic() < deadline:
+            time.sleep(pause)
+            pause = min(0.2, pause * 1.5)
+            check.refresh_from_db()
     return check
+
+
+@contextmanager
+def moment(check: Check, seconds: float) -> Iterator[float]:
+    """Seconds that a request may wait for the answer: none where MOST_WAITING of the same person
+    wait in this process. Else one who asks again and again would hold all its threads.
+    """
+    who = check.requested_by_id
+    with _lock:
+        _waiting[who] += 1
+        allowed = seconds if _waiting[who] <= MOST_WAITING else 0.0
+    try:
+        yield allowed
+    finally:
+        with _lock:
+            _waiting[who] -= 1
+            if not _waiting[who]:
+                del _waiting[who]
 
 
 def check_run(pk: str, answer: Callable[[Check], Answer]) -> None:

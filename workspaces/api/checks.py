@@ -8,7 +8,9 @@ from rest_framework.mixins import RetrieveModelMixin
 
 from clusters.models import Check
 from fleetportal.accounts.principal import declares
+from fleetportal.kit.errors import Missing
 from fleetportal.rest.endpoints import Endpoint
+from workspaces.selectors.logs import LOGS, log_is_theirs
 
 
 class CheckRow(serializers.ModelSerializer[Check]):
@@ -35,3 +37,10 @@ class Checks(RetrieveModelMixin, Endpoint):
 
     def rows(self) -> QuerySet[Check]:
         return Check.objects.visible_to(self.principal).select_related("cluster")
+
+    def get_object(self) -> Check:
+        """What was read of a log may hold prompts: only for who asked, and only while they may."""
+        check: Check = super().get_object()
+        if check.kind == LOGS and not log_is_theirs(self.principal, check):
+            raise Missing("There is nothing here, or you may not see it.")
+        return check

@@ -57,6 +57,14 @@ def latest(principal: Principal, workspace: Workspace, request: Mapping[str, Any
     )
 
 
+def log_is_theirs(principal: Principal, check: Check) -> bool:
+    """Whether this person asked for that log, and may still read it."""
+    if check.requested_by_id != principal.user.pk:
+        return False
+    workspace = workspace_for(principal, check.subject_id)
+    return workspace is not None and principal.may("logs.view", workspace.team_id)
+
+
 def _source(name: str, body: Mapping[str, Any]) -> Source:
     spec, status = _mapping(body.get("spec")), _mapping(body.get("status"))
     names = [str(one["name"]) for one in _items(spec.get("containers")) if one.get("name")]

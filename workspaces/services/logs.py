@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from clusters.gateway.errors import Forbidden, Invalid, NotFound
 from clusters.models import Check
-from clusters.services.checks import check_request
+from clusters.services.checks import check_request, moment
 from clusters.services.connections import gateway_of
 from clusters.states import CHECK
 from fleetportal.accounts.principal import Principal, require
@@ -63,7 +63,8 @@ def logs_ask(
     check = _under_way(principal, request) or _begin(principal, workspace, request)
     asked_at = timezone.now()
     _extend(check, request, asked_at)
-    return _wait(check, asked_at, seconds)
+    with moment(check, seconds) as allowed:
+        return _wait(check, asked_at, allowed)
 
 
 def source_of(workspace: Workspace, pod: str, container: str) -> Source:
