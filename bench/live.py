@@ -14,7 +14,7 @@ from django.conf import settings
 from bench import portal, processes
 from bench.placement import fleet
 from bench.processes import CLASSES, VIEWERS, Pages, Web
-from bench.report import Line, ms, quantile
+from bench.report import Line, ms, quantile_line
 from fleetportal.accounts.models import Team
 from fleetportal.kit import news
 
@@ -44,28 +44,15 @@ def lines(team: Team) -> list[Line]:
         some, few_renders = _content(pages, web, SOME)
         every, renders = _content(pages, web, VIEWERS)
         settings.NEWS_URL = ""
+    what = f"change to nudge at the last of {VIEWERS} viewers"
     return [
-        _nudge_line("p50", ours, floor, 0.5, None),
-        _nudge_line("p99", ours, floor, 0.99, 250.0),
+        quantile_line(f"{what}, p50", ours, floor, 0.5, None),
+        quantile_line(f"{what}, p99", ours, floor, 0.99, 250.0),
         _content_line(SOME, some, 1000.0),
         _content_line(VIEWERS, every, 3000.0),
         _renders_line(max(few_renders, renders)),
         Line("web process with 500 viewers", f"{resident:.0f} MiB", "", None, "reported", None),
     ]
-
-
-def _nudge_line(
-    name: str, ours: list[float], floor: list[float], share: float, most: float | None
-) -> Line:
-    a, b = quantile(ours, share), quantile(floor, share)
-    return Line(
-        f"change to nudge at the last of {VIEWERS} viewers, {name}",
-        ms(a),
-        ms(b),
-        a / b,
-        "reported" if most is None else f"<= {most:g} ms",
-        None if most is None else a <= most,
-    )
 
 
 def _content_line(viewers: int, found: list[float], most: float) -> Line:

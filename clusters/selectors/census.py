@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
-from operator import add, attrgetter
 
 import msgspec
 
@@ -67,11 +66,10 @@ class Tally:
         return self.in_quota + self.provisionable
 
     def __add__(self, other: Tally) -> Tally:
-        return Tally(*map(add, _values(self), _values(other)))
+        return add_up((self, other))
 
 
 _NAMES = tuple(field.name for field in fields(Tally))
-_values = attrgetter(*_NAMES)
 add_up = adder(Tally)
 CLASSES = _NAMES[:7]
 ByModel = Mapping[str, Tally]

@@ -17,7 +17,7 @@ from clusters.engine.price_sheet import Problem, Wish, read_sheet
 from clusters.engine.prices import Price, PriceBook
 from clusters.models import Cluster, PriceEntry
 from clusters.pricing import pool_priced, price_book, shipped_book
-from clusters.services.observation import announce
+from clusters.services.telling import announce
 from fleetportal.accounts.principal import Principal, require
 from fleetportal.journal.services import event_record
 from fleetportal.kit import news

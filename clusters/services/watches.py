@@ -8,10 +8,12 @@ nothing after another one has taken over.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
+from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
@@ -49,6 +51,15 @@ class Fence:
         )
         if not rows.values_list("pk"):
             raise FenceLost(self.cluster)
+
+
+@contextmanager
+def fenced(fence: Fence | None) -> Iterator[None]:
+    """A transaction in which the fence holds. Raises FenceLost."""
+    with transaction.atomic():
+        if fence is not None:
+            fence.hold()
+        yield
 
 
 def watches_renew(*, holder: str) -> dict[str, int]:

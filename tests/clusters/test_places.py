@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from clusters.engine.shapes import loose_node
 from clusters.models import Cluster
-from clusters.services.observation import inventory_store
+from clusters.services.inventory import inventory_store
 from tests.clusters.rows import make_cluster
 from tests.engine.gpu_nodes import Raw, node
 

