@@ -1,6 +1,7 @@
 """The road through a Prometheus that already scrapes the cluster: two to five queries a look.
 
 What it answers is the state of its own last scrape, up to five minutes old for a pod that it lost.
+A pod of a StatefulSet comes back under the same name: what was scraped before it began is not its.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from clusters.engine.telemetry import promql
-from clusters.engine.telemetry.prometheus import Answer, gpus_in, pods_of
+from clusters.engine.telemetry.prometheus import Answer, gpus_in, newest_in, pods_of
 from clusters.engine.telemetry.types import GpuSample, RuntimeReading, Scrape, Target
 from clusters.selectors.metrics import MetricsSettings
 from clusters.telemetry.asking import Prometheus, words
@@ -37,6 +38,7 @@ class PrometheusRoad:
         self._metrics = metrics
         self._clock = clock
         self._backoff = Backoff()
+        self._own: set[str] = set()  # pods (uid) that were scraped since they began
 
     async def scrape(self, targets: Sequence[Target]) -> Scrape:
         at = self._clock()
@@ -64,14 +66,30 @@ class PrometheusRoad:
         self._prometheus.close()
 
     async def _readings(self, targets: Sequence[Target], at: float) -> dict[str, RuntimeReading]:
-        serving = {(t.namespace, t.pod): t.uid for t in targets if t.kind == "serving"}
+        serving = {(t.namespace, t.pod): t for t in targets if t.kind == "serving"}
         if not serving:
             return {}
         text = promql.raw_counters(
             matchers=self._metrics.matchers_text, prefix=self._metrics.prefix
         )
         found = pods_of(await self._vector(text, at), prefix=self._metrics.prefix)
-        return {serving[pod]: reading for pod, reading in found.items() if pod in serving}
+        answered = [serving[pod] for pod in found if pod in serving]
+        await self._know(answered, at)
+        self._own &= {target.uid for target in serving.values()}
+        own = (target for target in answered if target.uid in self._own)
+        return {target.uid: found[target.namespace, target.pod] for target in own}
+
+    async def _know(self, answered: Sequence[Target], at: float) -> None:
+        """Which of these pods were scraped themselves; asked once for each pod."""
+        new = [target for target in answered if target.uid not in self._own]
+        if not new:
+            return
+        text = promql.newest(matchers=self._metrics.matchers_text, prefix=self._metrics.prefix)
+        scraped = newest_in(await self._vector(text, at))
+        for target in new:
+            last = scraped.get((target.namespace, target.pod))
+            if last is None or target.started is None or last >= target.started:
+                self._own.add(target.uid)
 
     async def _gpus(self, targets: Sequence[Target], at: float) -> tuple[GpuSample, ...]:
         """Cards of every exporter that the Prometheus knows, whether the portal sees it or not."""

@@ -9,10 +9,15 @@ from uuid import uuid4
 
 import pytest
 
+from clusters.engine.telemetry import promql
+from clusters.engine.telemetry.prometheus import Answer, Line
 from clusters.engine.telemetry.types import RuntimeReading, Scrape, Target
 from clusters.gateway.stream import StreamClient
+from clusters.selectors.metrics import MetricsSettings
+from clusters.telemetry.asking import Prometheus
 from clusters.telemetry.fallback import GONE, MEANWHILE, Fallback
 from clusters.telemetry.finding import SELECTORS, Lookout
+from clusters.telemetry.prometheus import PrometheusRoad
 from tests.fleet.metered import asking
 from tests.simfleet import SimCluster, SimFleet
 
@@ -158,3 +163,42 @@ def test_without_its_prometheus_a_cluster_is_read_directly_until_it_is_back() ->
     assert looks(2) == [("prometheus", "")] * 2
     road.close()
     assert first.closed and other.closed
+
+
+class Remembering(Prometheus):
+    """Knows one number of requests of team/chat-0, and when it scraped it."""
+
+    def __init__(self) -> None:
+        self.requests, self.scraped = 1000, 90.0
+        self.asked: list[str] = []
+
+    async def query(self, text: str, *, at: float, deadline: float) -> Answer:
+        self.asked.append(text)
+        pod = {"namespace": "team", "pod": "chat-0"}
+        if text == promql.newest():
+            return Answer((Line(pod, ((at, self.scraped),)),))
+        if text != promql.raw_counters():
+            return Answer()
+        name = {"__name__": "vllm:request_success_total", "finished_reason": "stop"}
+        return Answer((Line({**pod, **name}, ((at, float(self.requests)),)),))
+
+
+def test_what_was_scraped_of_the_pod_before_is_not_that_of_its_successor() -> None:
+    """A pod of a StatefulSet comes back under its name, while the old one's last look lives on."""
+    prometheus, now = Remembering(), [100.0]
+    road = PrometheusRoad(prometheus, MetricsSettings(), clock=lambda: now[0])
+
+    def requests(uid: str, started: float) -> int | None:
+        pod = ("serving", "team", "chat-0", uid, "n", 5000, "/metrics", "team/chat", started)
+        found = asyncio.run(road.scrape([Target(*pod)]))
+        assert found.problem == ""
+        return found.readings[uid].counters["requests"] if uid in found.readings else None
+
+    assert requests("old", 10.0) == 1000
+    asked = prometheus.asked.count(promql.newest())
+    assert requests("old", 10.0) == 1000
+    assert prometheus.asked.count(promql.newest()) == asked, "one question for each pod"
+    now[0] = 200.0
+    assert requests("new", 150.0) is None
+    prometheus.requests, prometheus.scraped = 3, 195.0
+    assert requests("new", 150.0) == 3

@@ -122,6 +122,11 @@ def pods_over_time(
     return found
 
 
+def newest_in(answer: Answer) -> dict[PodName, float]:
+    """When each pod was scraped last, in unix seconds (`promql.newest`)."""
+    return {_pod_of(line.labels): line.points[-1][1] for line in answer.lines if line.points}
+
+
 def gpus_in(
     answer: Answer, kind: str, *, exporters: Mapping[str, str] | None = None
 ) -> tuple[GpuSample, ...]:
