@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Hashable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from fleetportal.accounts.models import Membership, User
 from fleetportal.kit import news
 from fleetportal.live import tickets
 from fleetportal.live.client import MOST_NAMES, SEND_WITHIN
-from fleetportal.live.hub import MOST_STREAMS, Hub
+from fleetportal.live.hub import MOST_STREAMS, SPACING, Hub
 from tests.clusters.rows import make_cluster
 from tests.live.pages import Page, signed_in, ticket_of
 from tests.process.stack import Redis
@@ -248,11 +249,13 @@ def test_a_name_that_changes_all_the_time_is_told_twice_a_second(people: People)
 
     async def test(hub: Hub) -> None:
         page = await Page(hub, *asked).open()
+        begun = time.monotonic()
         for _ in range(100):
             hub.tell(["fleet"])
             await asyncio.sleep(0.01)
-        await asyncio.sleep(0.6)
-        assert 3 <= page.text.count("event: changed") <= 5
+        await asyncio.sleep(1.2 * SPACING)
+        most = (time.monotonic() - begun) / SPACING + 1  # a busy machine takes longer
+        assert 3 <= page.text.count("event: changed") <= most
         await page.close()
 
     live(test)
@@ -294,11 +297,11 @@ def test_a_redis_that_hangs_is_as_good_as_gone(people: People, mortal: Redis) ->
         page.text = ""
         mortal.wake()
         await page.hears("event: hearing", 10)
-        await asyncio.sleep(1.0)  # several times as long as a silence may be
+        await asyncio.sleep(2.0)  # several times as long as a silence may be
         assert "cut" not in page.text
         await page.close()
 
-    live(test, ask=0.2)
+    live(test, ask=0.5)  # much longer than a busy machine lets Redis wait
 
 
 def test_a_process_that_ends_sends_its_pages_elsewhere(people: People) -> None:
