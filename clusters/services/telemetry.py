@@ -21,12 +21,11 @@ from clusters.engine.telemetry.looks import (
     NOT_ALLOWED,
     Known,
     Look,
-    Minute,
     added,
-    gathered,
     look,
     vanished,
 )
+from clusters.engine.telemetry.minutes import Minute, gathered
 from clusters.engine.telemetry.packing import pack_readings, pack_tick, unpack_readings, unpack_tick
 from clusters.engine.telemetry.types import Scrape, Tick
 from clusters.models import Cluster, GpuHour, ServingTick, Telemetry, Watch

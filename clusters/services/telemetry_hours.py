@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from clusters.engine.telemetry import chunks
-from clusters.engine.telemetry.looks import Minute, means, measured
+from clusters.engine.telemetry.looks import measured
+from clusters.engine.telemetry.minutes import Minute, means
 from clusters.engine.telemetry.types import GpuSample
 from clusters.models import Cluster, GpuHour
 

@@ -8,6 +8,7 @@ import pytest
 from django.db import transaction
 
 from clusters.engine.telemetry.chunks import UNKNOWN, decode
+from clusters.engine.telemetry.looks import GAP
 from clusters.engine.telemetry.types import Scrape
 from clusters.models import Cluster, GpuHour, ServingTick, Telemetry, Watch
 from clusters.services.telemetry import Seen, looks_store, telemetry_store
@@ -250,6 +251,17 @@ def test_a_card_is_idle_since_its_use_fell_and_its_pods_have_nothing_to_do() -> 
     assert idle(30, 2.0, 0.0) == NOON + 30
     assert idle(45, 0.0, 0.0) == NOON + 30
     assert idle(60, 4.9, 3.0) is None
+
+
+@pytest.mark.parametrize(("silence", "kept"), [(GAP, True), (GAP + 1, False), (-60, False)])
+def test_a_silence_that_nobody_knows_of_is_no_idle_time(silence: float, kept: bool) -> None:
+    """Nor is what lies between a clock that jumped back and the one before."""
+    cluster = watched()
+    store(cluster, scrape(0, gpus=(card(util=0.0, xid=31),)))
+    store(cluster, scrape(silence, gpus=(card(util=0.0, xid=31),)))
+    (found,) = cards(cluster)
+    assert found.idle_since == (NOON if kept else NOON + silence)
+    assert not found.xid_changed, "the last error is still the one that was known"
 
 
 def test_cards_of_an_exporter_that_is_silent_are_there_and_unknown() -> None:

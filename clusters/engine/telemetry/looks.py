@@ -6,7 +6,6 @@ stored is made good by the next one, and none counts twice.
 
 from __future__ import annotations
 
-from array import array
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
@@ -17,6 +16,7 @@ from clusters.engine.raw import CLOCKS_DIFFER
 from clusters.engine.telemetry.differences import PodSpan, base, merge, merge_histograms, tick
 from clusters.engine.telemetry.gpus import continued
 from clusters.engine.telemetry.lag import caught_up
+from clusters.engine.telemetry.minutes import key_of
 from clusters.engine.telemetry.types import (
     GpuSample,
     PodCount,
@@ -78,7 +78,8 @@ def _recent(known: Known, at: float) -> Known:
     """Without what is too old to be compared with: all of it, or pods that were silent since."""
     if known.at is None or not 0 < at - known.at <= GAP:
         serving = tuple(msgspec.structs.replace(pod, since=None) for pod in known.serving)
-        return known._replace(at=None, readings={}, serving=serving)
+        gpus = tuple(msgspec.structs.replace(gpu, idle_since=None) for gpu in known.gpus)
+        return Known(None, {}, gpus, serving)
     old = {pod.uid for pod in known.serving if pod.since is not None and at - pod.since > GAP}
     if not old:
         return known
@@ -179,12 +180,6 @@ def _now(
 
 # --- cards --------------------------------------------------------------------------------------
 
-Key = tuple[str, int, str]
-
-
-def _key(gpu: GpuSample) -> Key:
-    return gpu.node, gpu.index, gpu.uuid
-
 
 def _cards(
     known: Known, scrape: Scrape, serving: Sequence[ServingNow]
@@ -197,14 +192,15 @@ def _cards(
         for target in scrape.targets
         if target.kind != "serving" and target.uid in scrape.problems
     }
-    found = {_key(gpu) for gpu in scrape.gpus}
-    lost = [gpu for gpu in known.gpus if gpu.node in silent and _key(gpu) not in found]
-    unknown = {_key(gpu) for gpu in lost if gpu.util is None}  # for the second time
+    found = {key_of(gpu) for gpu in scrape.gpus}
+    lost = [gpu for gpu in known.gpus if gpu.node in silent and key_of(gpu) not in found]
+    unknown = {key_of(gpu) for gpu in lost if gpu.util is None}  # for the second time
     working = {f"{p.namespace}/{p.pod}" for p in serving if p.gauges.get("running", 0.0) > 0}
     cards = continued(known.gpus, (*scrape.gpus, *map(_blank, lost)), scrape.at)
     return tuple(
         msgspec.structs.replace(gpu, idle_since=None)
-        if gpu.idle_since is not None and (_key(gpu) in unknown or not working.isdisjoint(gpu.pods))
+        if gpu.idle_since is not None
+        and (key_of(gpu) in unknown or not working.isdisjoint(gpu.pods))
         else gpu
         for gpu in cards
     )
@@ -213,52 +209,6 @@ def _cards(
 def _blank(gpu: GpuSample) -> GpuSample:
     """The card of an exporter that did not answer: it is there, and nothing is known of it."""
     return GpuSample(gpu.node, gpu.index, gpu.uuid, gpu.vendor, gpu.model, mig=gpu.mig)
-
-
-class Minute(msgspec.Struct, frozen=True, array_like=True):
-    """Sums of utilisation since the minute began, in the order of the cards stored beside it.
-
-    `number`: unix minutes. `sums`: 32-bit floats; `counts`: bytes.
-    """
-
-    number: int
-    sums: bytes = b""
-    counts: bytes = b""
-
-
-def gathered(
-    minute: Minute | None, before: Sequence[GpuSample], now: Sequence[GpuSample], at: float
-) -> Minute:
-    """The minute with one more look. `before`: the cards that `minute` counts."""
-    number = int(at // 60)
-    held = _sums(minute, before) if minute is not None and minute.number == number else {}
-    sums, counts = array("f"), bytearray()
-    for gpu in now:
-        total, count = held.get(_key(gpu), (0.0, 0))
-        more = gpu.util is not None and count < 255
-        sums.append(total + (gpu.util or 0.0) if more else total)
-        counts.append(count + more)
-    return Minute(number, sums.tobytes(), bytes(counts))
-
-
-def means(minute: Minute, cards: Sequence[GpuSample]) -> tuple[GpuSample, ...]:
-    """The cards with the minute's mean utilisation; None where there was none."""
-    held = _sums(minute, cards)
-    return tuple(_with_mean(gpu, *held.get(_key(gpu), (0.0, 0))) for gpu in cards)
-
-
-def _with_mean(gpu: GpuSample, total: float, count: int) -> GpuSample:
-    return msgspec.structs.replace(gpu, util=total / count if count else None)
-
-
-def _sums(minute: Minute, cards: Sequence[GpuSample]) -> dict[Key, tuple[float, int]]:
-    """Nothing when the cards are not those that were counted."""
-    sums = array("f")
-    if len(minute.sums) != sums.itemsize * len(cards) or len(minute.counts) != len(cards):
-        return {}
-    sums.frombytes(minute.sums)
-    columns = zip(cards, sums, minute.counts, strict=True)
-    return {_key(gpu): (total, count) for gpu, total, count in columns}
 
 
 def measured(cards: Sequence[GpuSample]) -> tuple[int, float]:

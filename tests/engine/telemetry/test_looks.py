@@ -11,13 +11,11 @@ from clusters.engine.telemetry.looks import (
     GAP,
     Known,
     Look,
-    Minute,
     added,
-    gathered,
     look,
-    means,
     measured,
 )
+from clusters.engine.telemetry.minutes import Minute, gathered, means
 from clusters.engine.telemetry.past import hour_of, hours_of, subject_of_pod, ticks_of
 from clusters.engine.telemetry.types import GpuSample, RuntimeReading, Scrape, Target, Tick
 
