@@ -171,7 +171,8 @@ def _dollars(text: str) -> float | str | None:
     if text.lower() == NONE:
         return None
     try:
-        value = float(text.removeprefix("$")) if text.isascii() else math.nan
+        plain = text.isascii() and "_" not in text  # Python reads 1_0 as ten
+        value = float(text.removeprefix("$")) if plain else math.nan
     except ValueError:
         value = math.nan
     if not text:

@@ -36,6 +36,7 @@ def test_the_word_none_takes_a_price_back() -> None:
         ("aws,,g6.xlarge,on-demand,,x,", 2, "usd_per_hour"),
         ("aws,,g6.xlarge,on-demand,0,x,", 2, "usd_per_hour"),
         ("aws,,g6.xlarge,on-demand,nan,x,", 2, "usd_per_hour"),
+        ("aws,,g6.xlarge,on-demand,1_0,x,", 2, "usd_per_hour"),
         ("aws,,g6.xlarge,on-demand,1e-300,x,", 2, "usd_per_hour"),
         ("aws,,g6.xlarge,on-demand,1e999,x,", 2, "usd_per_hour"),
         ("aws,,g6.xlarge,on-demand,inf,x,", 2, "usd_per_hour"),
