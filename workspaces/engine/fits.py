@@ -64,7 +64,15 @@ def fit_counts(
     the token of a gated model is left out of the count."""
     table, shapes = columns_of(demand, clusters, situation)
     able = _able(demand, table, situation)
-    return [_count(model, demand, table, shapes, able) for model in models]
+    known: dict[tuple[bytes, float], Fit] = {}  # many models need the same of every shape
+    found = []
+    for model in models:
+        ask = replica_of(model, demand, shapes)
+        key = (ask.nodes.tobytes(), ask.min_capability)
+        if key not in known:
+            known[key] = _count(ask, table, able)
+        found.append(known[key])
+    return found
 
 
 def fit_rows(
@@ -102,10 +110,8 @@ def _ungated(demand: Demand) -> Demand:
     return replace(demand, has_secret=True)
 
 
-def _count(
-    model: ModelSpec, demand: Demand, table: Table, shapes: PoolTable, able: kernel.Bools
-) -> Fit:
-    rows = kernel.check(table.columns, replica_of(model, demand, shapes))
+def _count(ask: kernel.Ask, table: Table, able: kernel.Bools) -> Fit:
+    rows = kernel.check(table.columns, ask)
     chosen = kernel.cheapest(table.columns, rows, len(table.clusters))
     fits = able & (chosen >= 0)
     if not fits.any():

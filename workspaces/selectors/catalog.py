@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 
 import msgspec
 from django.db.models import (
@@ -119,6 +120,7 @@ def sorted_by(rows: QuerySet[CatalogModel], sort: str) -> QuerySet[CatalogModel]
     return rows.order_by(F("fit_rank"), cheapest, "weights_gib", "slug")
 
 
+@cache
 def choices() -> Choices:
     entries = catalog.load()
     return Choices(
@@ -140,8 +142,9 @@ def running_models(principal: Principal) -> dict[str, Running]:
         .distinct()
     )
     found: dict[str, Running] = defaultdict(Running)
+    sees = cache(principal.sees_team)
     for slug, pk, name, team_id in rows:
-        if principal.sees_team(team_id):
+        if sees(team_id):
             found[slug].names.append((str(pk), name))
         else:
             found[slug] = Running(found[slug].names, found[slug].others + 1)

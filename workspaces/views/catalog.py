@@ -58,7 +58,6 @@ def cards(
     return [
         {
             "model": model,
-            "entry": catalog.entry_of(model),
             "needs_token": model.gated and not has_token,
             "running": running.get(model.pk),
         }
