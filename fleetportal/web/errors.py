@@ -49,6 +49,11 @@ def refused(request: HttpRequest, status: int, type_: str, title: str, remedy: s
     return HttpResponse(f"{title}. {remedy}", status=status, content_type="text/plain")
 
 
+def holds_nul(request: HttpRequest) -> HttpResponse:
+    """No database takes one."""
+    return refused(request, 400, "bad-request", "Bad request", "Leave the NUL character out.")
+
+
 def not_allowed(request: HttpRequest, exception: Exception) -> HttpResponse:
     return _page(request, 403, "Not allowed", "You may not do this.")
 

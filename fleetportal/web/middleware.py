@@ -16,7 +16,7 @@ from fleetportal.accounts.checks import declared_verb
 from fleetportal.accounts.principal import Principal
 from fleetportal.kit.errors import Forbidden, PortalError
 from fleetportal.kit.htmx import is_htmx, redirect_to
-from fleetportal.web.errors import error_page, refused
+from fleetportal.web.errors import error_page, holds_nul, refused
 
 Next = Callable[[HttpRequest], HttpResponse]
 
@@ -59,7 +59,7 @@ class guard:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         query = request.META.get("QUERY_STRING", "")
         if "\x00" in request.path or "%00" in query:
-            return _nul(request)
+            return holds_nul(request)
         if len(query) > LONGEST_QUERY:
             remedy = f"What follows the ? may have {LONGEST_QUERY:,} bytes."
             return refused(request, 414, "too-large", "This address is too long", remedy)
@@ -74,7 +74,7 @@ class guard:
         if not request.user.is_authenticated:
             return to_login(request)
         if any("\x00" in word for words in request.POST.lists() for word in words[1]):
-            return _nul(request)
+            return holds_nul(request)
         principal = Principal(request.user)
         request.principal = principal  # type: ignore[attr-defined]
         if verb is None or not principal.may(verb):
@@ -83,11 +83,6 @@ class guard:
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         return error_page(request, error) if isinstance(error, PortalError) else None
-
-
-def _nul(request: HttpRequest) -> HttpResponse:
-    """No database takes one."""
-    return refused(request, 400, "bad-request", "Bad request", "Leave the NUL character out.")
 
 
 def is_api(view: Any) -> bool:

@@ -18,6 +18,7 @@ from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse
 
 from fleetportal.kit.htmx import is_htmx
+from fleetportal.web.errors import holds_nul
 
 Next = Callable[[HttpRequest], HttpResponse]
 
@@ -37,6 +38,8 @@ def limits(get_response: Next) -> Next:
     """End sessions that are too old; note clicks."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
+        if "\x00" in (request.session.session_key or ""):  # a cookie may write it as \000
+            return holds_nul(request)
         since = request.session.get(SINCE) if request.session.session_key else None
         if since is None:
             return get_response(request)

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 
 import pytest
+from django.conf import settings
 from django.test import Client
 from django.urls import get_resolver
 
@@ -100,6 +101,13 @@ def test_a_page_that_does_not_exist_is_404_for_all(people: People, client_for: C
 @pytest.mark.parametrize("path", ["/a%00b/", "/page/?q=%00", "/login/?next=%00"])
 def test_a_nul_character_is_a_bad_request(path: str) -> None:
     assert Client().get(path).status_code == 400
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("path", ["/clusters/", "/api/v1/clusters/"])
+def test_a_nul_character_in_the_sessions_cookie_is_a_bad_request(path: str) -> None:
+    cookie = f'{settings.SESSION_COOKIE_NAME}="abcdefgh\\000"'
+    assert Client(headers={"cookie": cookie}).get(path).status_code == 400
 
 
 def test_what_is_refused_before_any_view_says_why_to_programs_and_people() -> None:
