@@ -101,7 +101,10 @@ def steps(
     instance_type: str,
     capacity_type: str,
 ) -> tuple[Step, ...]:
-    """How the price of one kind of node went, oldest first; the first step is since ever."""
+    """How the price of one kind of node went, oldest first; the first step is since ever.
+
+    What was stated later holds later, also where the clock went back between the two.
+    """
     keys = {
         _key(provider, region, instance_type, capacity_type),
         _key(provider, "", instance_type, capacity_type),
@@ -116,7 +119,7 @@ def steps(
         _put(book, base, one)
         dollars = _dollars(book, asked)
         if dollars != found[-1].usd_per_hour:
-            found.append(Step(one.at, dollars))
+            found.append(Step(max(one.at, found[-1].at or one.at), dollars))
     return tuple(found)
 
 

@@ -154,3 +154,9 @@ def test_the_steps_are_the_book_at_every_moment(said: list[tuple[str, float | No
         at = NOON + timedelta(hours=hour)
         step = [one for one in found if one.at is None or one.at <= at][-1]
         assert step.usd_per_hour == _in_force(rows, at)
+
+
+def test_no_hour_has_two_prices_where_the_clock_went_back_between_them() -> None:
+    said = [_given(5, "", 2.0), _given(3, "", 3.0), _given(6, "", 4.0)]
+    moments = [one.at for one in steps(SHIPPED, said, *ASKED)]
+    assert moments == [None, *(NOON + timedelta(hours=hour) for hour in (5, 5, 6))]
