@@ -30,6 +30,7 @@ class Client:
         self.over = ""  # why it was ended, for the page
         self.woken = asyncio.Event()
         self.proven = False  # its access was asked since it came
+        self.trusted = ticket.fresh  # may be told names
         self.told_at = now  # when it was sent something last
         self.sending = False  # it has not taken that yet
         self.patience = asyncio.timeout(None)  # around all that is sent
@@ -65,18 +66,35 @@ class Client:
             self._pinged = True
             self.woken.set()
 
+    def prove(self, held: bool) -> None:
+        """Its access was asked: what was kept back until then may be told."""
+        self.proven = held
+        if held and not self.trusted:
+            self.trusted = True
+            self.woken.set()
+
+    def _names(self) -> bytes:
+        """What changed, once it may be told."""
+        if not self.trusted:
+            return b""
+        told = b""
+        if self.everything:
+            told = _event("everything")
+        elif self.pending:
+            told = _changed(frozenset(self.pending))
+        self.pending.clear()
+        self.everything = False
+        return told
+
     def take(self) -> bytes:
         """What to send now, as server-sent events; may be nothing."""
         parts = [_event(word) for word in self.said]
         self.said.clear()
-        if self.everything:
-            parts.append(_event("everything"))
-        elif self.pending:
-            parts.append(_changed(frozenset(self.pending)))
+        if names := self._names():
+            parts.append(names)
         elif self._pinged:
             parts.append(b": ping\n\n")
-        self.pending.clear()
-        self.everything = self._pinged = False
+        self._pinged = False
         self.woken.clear()
         if self.over:
             parts.append(_event("over", self.over))

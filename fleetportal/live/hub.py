@@ -241,7 +241,7 @@ class Hub:
                 log.exception("live.access")
                 lost = set(asked)
             for client in asked:
-                client.proven = client not in lost
+                client.prove(client not in lost)
             for client in lost:
                 client.end("access")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from fleetportal.live.audience import MOST
 
 SALT = "fleetportal.live"
 GOOD_FOR = 60  # seconds
+FRESH = 4.0  # seconds; whoever comes later is told nothing before their access was asked again
 
 
 class BadTicket(Exception):
@@ -26,12 +28,15 @@ class BadTicket(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """`session`: the key itself, from the cookie; the ticket holds only its digest."""
+    """`session`: the key itself, from the cookie; the ticket holds only its digest. `fresh`: what
+    it says of its holder's access was true a moment ago.
+    """
 
     user: int
     session: str
     access: str  # the permission class when it was issued
     topics: frozenset[str]
+    fresh: bool = True
 
 
 def issue(principal: Principal, session: str, topics: Iterable[str]) -> str:
@@ -41,6 +46,7 @@ def issue(principal: Principal, session: str, topics: Iterable[str]) -> str:
         "s": _digest(session),
         "a": principal.permission_class,
         "t": sorted(topics),
+        "i": time.time(),
     }
     return signing.dumps(body, salt=SALT, compress=True)
 
@@ -53,7 +59,8 @@ def read(text: str, session: str) -> Ticket:
         raise BadTicket from error
     if not session or not hmac.compare_digest(body["s"], _digest(session)):
         raise BadTicket
-    return Ticket(body["u"], session, body["a"], frozenset(body["t"][:MOST]))
+    fresh = time.time() - body["i"] < FRESH
+    return Ticket(body["u"], session, body["a"], frozenset(body["t"][:MOST]), fresh)
 
 
 def _digest(session: str) -> str:

@@ -129,6 +129,31 @@ def test_an_old_ticket_opens_nothing(people: People, monkeypatch: pytest.MonkeyP
     assert refusal(ticket, session) == 403
 
 
+def test_with_an_older_ticket_nothing_is_told_before_access_was_asked_again(
+    people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tickets, "FRESH", 0.0)
+    asked = ask(people.viewer, "fleet", "rollouts")
+    revoked = [True]
+
+    def check(held: Any) -> Any:
+        return set(held) if revoked[0] else set()
+
+    async def test(hub: Hub) -> None:
+        page = await Page(hub, *asked).open()
+        await page.hears("event: hearing")
+        hub.tell(["fleet"])
+        await page.hears("event: over\ndata: access")
+        assert "changed" not in page.text and "everything" not in page.text
+        revoked[0] = False
+        page = await Page(hub, *asked).open()
+        hub.tell(["rollouts"])
+        await page.hears('data: ["rollouts"]')
+        await page.close()
+
+    live(test, check=check, look_again=0.3)
+
+
 def test_the_stream_is_only_read(people: People) -> None:
     ticket, session = ask(people.viewer, "fleet")
     assert refusal(ticket, session, "POST") == 405
