@@ -57,9 +57,9 @@ def told(event: Event) -> str:
     return f"{named}: {verb.replace('_', ' ')}"
 
 
-def filter_choices(principal: Principal) -> Choices:
-    """The words to choose from."""
-    rows = Event.objects.visible_to(principal).order_by()
+def filter_choices(events: QuerySet[Event]) -> Choices:
+    """The words to choose from; `events`: all that the principal may see, from `events_for`."""
+    rows = events.order_by()
     return Choices(
         actors=_distinct(rows, "actor_name"),
         actions=_distinct(rows, "action"),

@@ -90,7 +90,7 @@ def test_history_is_one_scope_and_only_what_is_visible(people: People) -> None:
 def test_choices_hold_only_words_of_visible_events(people: People) -> None:
     note("one", people.assist, people.engineer)
     note("two", people.risk, people.outsider)
-    choices = filter_choices(Principal(people.engineer))
+    choices = filter_choices(events_for(Principal(people.engineer)))
     assert (choices.actors, choices.actions) == (["engineer"], ["one"])
 
 

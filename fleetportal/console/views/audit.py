@@ -24,12 +24,12 @@ def audit_page(request: HttpRequest) -> HttpResponse:
     principal = principal_of(request)
     asked = {name: request.GET.get(name, "") for name in audit.FILTERS}
     errors: dict[str, str] = {}
-    rows = events_for(principal)
+    visible = events_for(principal)
     try:
-        rows = audit.filtered(rows, audit.read_filters(asked))  # type: ignore[assignment]
+        rows = audit.filtered(visible, audit.read_filters(asked))
     except Invalid as error:
         errors = {one.field: f"{one}" for one in error.problems}
-        rows = rows.none()
+        rows = visible.none()
     found = Paginator(rows, PAGE_SIZE).get_page(request.GET.get("page", 1))
     context: dict[str, Any] = {
         "page": found,
@@ -37,7 +37,7 @@ def audit_page(request: HttpRequest) -> HttpResponse:
         "asked": asked,
         "filtered": any(asked.values()),
         "errors": errors,
-        "choices": filter_choices(principal),
+        "choices": filter_choices(visible),
         "teams": principal.teams(),
     }
     status = 422 if errors else 200
