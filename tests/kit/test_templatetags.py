@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.http import HttpRequest, QueryDict
 from django.template import Context, Template
+from django.template.loader import render_to_string
 from django.test import RequestFactory
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from fleetportal.kit import format as words
 from fleetportal.kit.states import Machine, State
 from fleetportal.kit.templatetags import fleet
+from workspaces.engine.types import Line
 
 NOW = datetime(2024, 3, 1, 12, 0, 0, tzinfo=UTC)
 LIGHT = Machine(
@@ -174,3 +176,16 @@ def test_the_bar_ends_at_the_total(terms: list[Term]) -> None:
 def test_terms_lie_end_to_end_without_gaps() -> None:
     bar = fleet.score_segments([Term("a", 30, 0.5, 15.0), Term("b", 70, 0.5, 35.0)])
     assert [(piece.x, piece.width) for piece in bar] == [(0.0, 15.0), (15.0, 35.0)]
+
+
+def test_a_sum_says_one_node_and_two_nodes() -> None:
+    lines = [Line("Nodes", "GPUs needed / 1, rounded up", count, "nodes") for count in (1, 2)]
+    text = render_to_string("components/arithmetic.html", {"estimate": {"lines": lines}})
+    assert '1<span class="unit">node</span>' in text
+    assert '2<span class="unit">nodes</span>' in text
+
+
+def test_a_sum_never_shortens_the_unit_of_memory() -> None:
+    lines = [Line("KV cache per GPU", "2,048 tokens", 1.0, "GiB")]
+    text = render_to_string("components/arithmetic.html", {"estimate": {"lines": lines}})
+    assert '1.00<span class="unit">GiB</span>' in text
