@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 PY := .venv/bin/python
-# One more than the cores of a small machine: the tests wait for clusters about a third of the time.
+# One more than the cores of a small machine, as tests wait for clusters; who is done takes work over.
 WORKERS ?= 3
 SLOW_WORKERS ?= 2
 PYTEST_ARGS ?=
@@ -43,7 +43,7 @@ demo: .venv/.runtime static/vendor/VENDOR.json
 
 test: .venv/.dev static/vendor/VENDOR.json
 	@echo "== The suite on SQLite"
-	@$(PY) -m pytest -q -m "not slow" -n $(WORKERS) $(PYTEST_ARGS)
+	@$(PY) -m pytest -q -m "not slow" -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 	@echo "== What differs between databases, on PostgreSQL"
 	@$(PY) scripts/with_postgres.py --optional -- $(PY) -m pytest -q -m postgres $(PYTEST_ARGS)
 
