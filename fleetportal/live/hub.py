@@ -51,7 +51,7 @@ class Hub:
         self.by_topic: dict[str, set[Client]] = defaultdict(set)
         self.by_session: dict[str, set[Client]] = defaultdict(set)
         self.people: Counter[int] = Counter()
-        self.hearing = False  # Redis is subscribed
+        self.hearing: bool | None = None  # Redis is subscribed; None: it has not been reached yet
         self.closing = False
         self.told: dict[str, float] = {}  # name -> when it was told last (loop time)
         self.later: set[str] = set()
@@ -74,7 +74,8 @@ class Hub:
         self.people[ticket.user] += 1
         for topic in ticket.topics:
             self.by_topic[topic].add(client)
-        client.say("hearing" if self.hearing else "cut")
+        if self.hearing is not None:
+            client.say("hearing" if self.hearing else "cut")
         return client
 
     def leave(self, client: Client) -> None:
@@ -160,7 +161,7 @@ class Hub:
                 log.exception("live.cut")
             self._redis = None
             self._forget_versions()
-            if self.hearing:
+            if self.hearing is not False:
                 self.hearing = False
                 self._say("cut")
             await asyncio.sleep(RETRY * random.uniform(0.5, 1.5))  # noqa: S311 - spreads tries

@@ -83,6 +83,7 @@ def test_a_page_hears_the_names_it_asked_for_and_no_others(people: People) -> No
         assert page.headers["cache-control"] == "no-store"
         assert page.headers["x-accel-buffering"] == "no"
         assert page.text.startswith("retry: ")
+        assert "cut" not in page.text, "Redis was only not asked yet"
         await asyncio.to_thread(news.tell, ["clusters"])
         await asyncio.to_thread(news.tell, ["fleet", "approvals"])
         await page.hears('data: ["fleet"]')
@@ -304,6 +305,21 @@ def test_when_redis_goes_pages_are_told_and_when_it_is_back_they_hear_again(
         news._Line.quiet_until = 0.0
         assert await asyncio.to_thread(news.tell, ["fleet"])
         await page.hears('data: ["fleet"]')
+        await page.close()
+
+    live(test)
+
+
+def test_a_first_page_is_told_that_redis_is_away(people: People, mortal: Redis) -> None:
+    asked = ask(people.viewer, "fleet")
+    mortal.kill()
+
+    async def test(hub: Hub) -> None:
+        page = await Page(hub, *asked).open()
+        await page.hears("event: cut")
+        page.text = ""
+        await asyncio.to_thread(mortal.start)
+        await page.hears("event: hearing", 10)
         await page.close()
 
     live(test)
