@@ -13,6 +13,7 @@ from workspaces.models import Revision, Workspace
 
 MEASURED = "peak_tokens_per_minute"
 NOTHING = "nothing"
+WORDS = {"replicas": "replicas in all stages"}  # read beside the numbers of one stage
 Change = tuple[str, str, str]
 
 
@@ -102,7 +103,11 @@ def _fields(revision: Revision) -> dict[str, str]:
 def in_words(changes: Iterable[Change]) -> list[Change]:
     """ "policy.placement_type" -> "placement type", for people."""
     return [
-        (field.removeprefix("policy.").replace("_", " ").replace(".", " "), before, after)
+        (
+            WORDS.get(field) or field.removeprefix("policy.").replace("_", " ").replace(".", " "),
+            before,
+            after,
+        )
         for field, before, after in changes
     ]
 

@@ -76,7 +76,7 @@ def test_a_theme_redraws_the_charts_in_its_colours(serving: Page) -> None:
 
 
 def test_the_numbers_are_there_as_a_table_and_as_csv(serving: Page) -> None:
-    serving.get_by_role("button", name="As a table").click()
+    serving.get_by_role("button", name="Show as table").click()
     expect(serving.get_by_role("heading", name="Metrics")).to_be_visible()
     expect(serving.locator("tbody tr").first).to_contain_text("UTC")
     with serving.expect_download() as download:

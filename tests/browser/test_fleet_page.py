@@ -112,6 +112,6 @@ def test_without_scripts_every_part_is_a_link_away(browser: Browser, portal: Ser
     opened.locator("#idle").get_by_role("link").click()
     expect(opened.get_by_role("heading", name="Allocated but idle")).to_be_visible()
     opened.goto("/fleet/")
-    opened.locator("#trend").get_by_role("button", name="As a table").click()
+    opened.locator("#trend").get_by_role("button", name="Show as table").click()
     expect(opened.locator("tbody tr").first).to_contain_text("75 %")
     context.close()
