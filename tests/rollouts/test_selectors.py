@@ -64,5 +64,5 @@ def test_every_kind_of_gate_has_words() -> None:
 def test_fields_of_a_policy_read_as_words() -> None:
     assert in_words([("policy.placement_type", "PickN", "PickAll"), ("replicas", "1", "2")]) == [
         ("placement type", "PickN", "PickAll"),
-        ("replicas", "1", "2"),
+        ("replicas in all stages", "1", "2"),
     ]
